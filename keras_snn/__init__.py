@@ -1,0 +1,1 @@
+"""Sparse neural networks in Keras 3."""
