@@ -1,0 +1,200 @@
+"""Mask arithmetic in NumPy: exact counts, ties broken by index.
+
+A mask is a bool array of its weight's shape, True where a weight is active.
+Everything here is a pure function of arrays, so the same arrays give the same
+bits on every backend, worker and run. Random draws take a generator that
+`generator` derives from (seed, step, index), never a running one.
+"""
+
+import numpy as np
+
+
+def check_sparsity(sparsity, name="sparsity"):
+    """Returns `sparsity` as a float, if it lies in [0, 1).
+
+    Args:
+        sparsity: Fraction of zeros, in [0, 1).
+        name: The argument's name, for the error.
+
+    Raises:
+        ValueError: If it is not a number in [0, 1).
+    """
+    number = isinstance(sparsity, (int, float, np.number))
+    if isinstance(sparsity, bool) or not number or not 0 <= sparsity < 1:
+        raise ValueError(
+            f"Argument `{name}` must be in [0, 1), or no weights are left. "
+            f"Received: {name}={sparsity!r}"
+        )
+    return float(sparsity)
+
+
+def active_count(size, sparsity):
+    """Weights that stay active of `size` at `sparsity`, rounded: an int."""
+    return round((1 - sparsity) * size)
+
+
+def generator(seed, step, index):
+    """A NumPy generator for one tensor in one mask update.
+
+    Args:
+        seed: Int >= 0, the run's.
+        step: Int >= 0, the mask update's (an epoch or an optimizer step).
+        index: Int >= 0, the tensor's place among the model's weights.
+    """
+    return np.random.default_rng([seed, step, index])
+
+
+def top_k(scores, k, among=None):
+    """The mask of the `k` highest scores.
+
+    Args:
+        scores: Float array of any shape.
+        k: How many to keep, at most the number of candidates.
+        among: Bool array of the same shape, the candidates. Defaults to all.
+
+    Returns:
+        A bool array of the same shape with exactly `k` True. Of equal scores
+        the lowest index comes first.
+
+    Raises:
+        ValueError: If a score is NaN or infinite, or `k` is out of range.
+
+    Example:
+
+    >>> top_k(np.array([3.0, 1.0, 3.0, 2.0]), 2)
+    array([ True, False,  True, False])
+    """
+    scores = np.asarray(scores)
+    candidates = _candidates(scores, among)
+    values = check_scores(scores).ravel()[candidates]
+    return _as_mask(scores.shape, candidates[_largest(values, k)])
+
+
+def global_top_k(scores, k, among=None):
+    """Masks of the `k` highest scores over many tensors.
+
+    Every tensor keeps its highest score, however low, since a tensor without
+    weights cuts the network; the total is `k` all the same.
+
+    Args:
+        scores: Mapping of name to float array, of any shapes.
+        k: How many to keep in all.
+        among: Mapping of name to bool array, the candidates. Defaults to all.
+
+    Returns:
+        A dict of name to bool array with exactly `k` True in all. Of equal
+        scores the earliest tensor's lowest index comes first.
+
+    Raises:
+        ValueError: If a score is NaN or infinite, naming the tensor, or `k` is
+            smaller than the number of tensors or larger than that of the
+            candidates.
+    """
+    if k < len(scores):
+        raise ValueError(
+            "A global mask must keep at least one weight of each tensor, or "
+            "the layers without weights cut the network. "
+            f"Received: {k} active weights for {len(scores)} tensors"
+        )
+    candidates, values = [], []
+    for name, score in scores.items():
+        score = check_scores(np.asarray(score), name)
+        of_tensor = _candidates(score, None if among is None else among[name])
+        candidates.append(of_tensor)
+        values.append(score.ravel()[of_tensor])
+    starts = np.cumsum([0] + [len(v) for v in values[:-1]])
+    best = [s + int(np.argmax(v)) for s, v in zip(starts, values, strict=True)]
+    values = np.concatenate(values)
+    chosen = np.zeros(len(values), bool)
+    chosen[best] = True
+    others = np.flatnonzero(~chosen)
+    chosen[others[_largest(values[others], k - len(best))]] = True
+    return {
+        name: _as_mask(np.shape(scores[name]), of_tensor[picked])
+        for name, of_tensor, picked in zip(
+            scores, candidates, np.split(chosen, starts[1:]), strict=True
+        )
+    }
+
+
+def random_mask(shape, k, rng):
+    """A mask of `shape` with exactly `k` True, drawn uniformly by `rng`."""
+    return grow_random(np.zeros(shape, bool), k, rng)
+
+
+def drop_lowest(scores, mask, k):
+    """`mask` without the `k` active positions of the lowest scores.
+
+    Of equal scores the highest index is dropped first.
+    """
+    return top_k(scores, int(np.count_nonzero(mask)) - k, among=mask)
+
+
+def grow_highest(scores, mask, k, among=None):
+    """`mask` with the `k` inactive positions of the highest scores added.
+
+    Args:
+        scores: Float array of the mask's shape.
+        mask: Bool array.
+        k: How many to add.
+        among: Bool array, where growth is allowed. Defaults to all that is
+            inactive.
+    """
+    inactive = ~mask if among is None else among & ~mask
+    return mask | top_k(scores, k, among=inactive)
+
+
+def grow_random(mask, k, rng):
+    """`mask` with `k` inactive positions added, drawn uniformly by `rng`."""
+    inactive = np.flatnonzero(~mask)
+    _check_k(k, len(inactive))
+    grown = mask.copy()
+    grown.flat[rng.choice(inactive, size=k, replace=False, shuffle=False)] = 1
+    return grown
+
+
+def check_scores(scores, name="scores"):
+    """Returns `scores`, if all are finite.
+
+    Raises:
+        ValueError: If one is NaN or infinite; `name` tells which tensor.
+    """
+    finite = np.isfinite(scores)
+    if not finite.all():
+        raise ValueError(
+            "Scores must be finite, or their order means nothing; nothing was "
+            f"pruned. Received: {np.size(scores) - np.count_nonzero(finite)} "
+            f"NaN or infinite scores of {np.size(scores)} in {name!r}"
+        )
+    return scores
+
+
+def _candidates(scores, among):
+    if among is None:
+        return np.arange(scores.size)
+    return np.flatnonzero(among)
+
+
+def _largest(values, k):
+    """Indices of the k largest values; of equal ones the lowest index."""
+    _check_k(k, len(values))
+    if k == 0:
+        return np.empty(0, int)
+    threshold = np.partition(values, len(values) - k)[len(values) - k]
+    above = np.flatnonzero(values > threshold)
+    ties = np.flatnonzero(values == threshold)
+    return np.concatenate([above, ties[: k - len(above)]])
+
+
+def _check_k(k, size):
+    if not 0 <= k <= size:
+        raise ValueError(
+            "The number of positions to choose must be between 0 and that of "
+            f"the candidates. Received: {k} of {size}"
+        )
+
+
+def _as_mask(shape, indices):
+    mask = np.zeros(shape, bool)
+    mask.flat[indices] = True
+    return mask

@@ -1,0 +1,284 @@
+"""How sparse, at which step: the protocol of tensorflow-model-optimization.
+
+A schedule is called with a step and answers `(should_prune, sparsity)`. Ours
+run inside tfmot and tfmot's run here; argument names and configs are tfmot's.
+The polynomial is from "To prune, or not to prune: exploring the efficacy of
+pruning for model compression", https://arxiv.org/abs/1710.01878.
+"""
+
+import abc
+
+import numpy as np
+
+from keras_snn.masks import check_sparsity
+
+
+class PruningSchedule(abc.ABC):
+    """Answers at each step whether to prune, and to which sparsity.
+
+    Subclasses set `begin_step`, `end_step` and `frequency` through
+    `super().__init__` and define `sparsity_at(step)`.
+
+    Args:
+        begin_step: First step at which to prune, >= 0. A step is one update
+            of the optimizer.
+        end_step: Last step at which to prune; -1 means never to stop.
+        frequency: Prune every so many steps, > 0, counted from `begin_step`.
+    """
+
+    def __init__(self, begin_step, end_step, frequency):
+        if begin_step < 0:
+            raise ValueError(
+                "Argument `begin_step` must be >= 0, since training begins "
+                f"there. Received: begin_step={begin_step}"
+            )
+        if end_step != -1 and end_step < begin_step:
+            raise ValueError(
+                "Argument `end_step` must be -1 or >= `begin_step`, or the "
+                "schedule ends before it begins. "
+                f"Received: begin_step={begin_step}, end_step={end_step}"
+            )
+        if frequency <= 0:
+            raise ValueError(
+                "Argument `frequency` must be > 0 steps. "
+                f"Received: frequency={frequency}"
+            )
+        self.begin_step = begin_step
+        self.end_step = end_step
+        self.frequency = frequency
+
+    @abc.abstractmethod
+    def sparsity_at(self, step):
+        """The sparsity at `step`, in [0, 1)."""
+
+    def __call__(self, step):
+        """Returns `(should_prune, sparsity)` at `step`.
+
+        Args:
+            step: Optimizer updates done: an int, a NumPy array, or a scalar
+                tensor, inside a graph too.
+        """
+        due = (step >= self.begin_step) & (
+            (step - self.begin_step) % self.frequency == 0
+        )
+        if self.end_step != -1:
+            due = due & (step <= self.end_step)
+        return due, self.sparsity_at(step)
+
+    @abc.abstractmethod
+    def get_config(self):
+        """Class name and arguments, as tfmot's schedules give them."""
+
+    @classmethod
+    def from_config(cls, config):
+        """The schedule of a config: `get_config()`, or its arguments alone."""
+        return cls(**config.get("config", config))
+
+    def _config(self, **arguments):
+        return {
+            "class_name": type(self).__name__,
+            "config": {
+                **arguments,
+                "begin_step": self.begin_step,
+                "end_step": self.end_step,
+                "frequency": self.frequency,
+            },
+        }
+
+
+class ConstantSparsity(PruningSchedule):
+    """The same sparsity at every due step.
+
+    Args:
+        target_sparsity: Fraction of zeros, in [0, 1).
+        begin_step: First step at which to prune, >= 0.
+        end_step: Last step at which to prune. Defaults to -1, never to stop.
+        frequency: Prune every so many steps. Defaults to 100.
+
+    Example:
+
+    >>> ConstantSparsity(0.5, begin_step=10, frequency=5)(15)
+    (True, 0.5)
+    """
+
+    def __init__(self, target_sparsity, begin_step, end_step=-1, frequency=100):
+        super().__init__(begin_step, end_step, frequency)
+        self.target_sparsity = check_sparsity(
+            target_sparsity, "target_sparsity"
+        )
+
+    def sparsity_at(self, step):
+        """The target, whatever the step."""
+        return self.target_sparsity
+
+    def get_config(self):
+        """Class name and arguments."""
+        return self._config(target_sparsity=self.target_sparsity)
+
+
+class PolynomialDecay(PruningSchedule):
+    """From one sparsity to another, fast at first: cubic by default.
+
+        sparsity = final + (initial - final) * (1 - progress) ** power
+        progress = (step - begin_step) / (end_step - begin_step), in [0, 1]
+
+    Args:
+        initial_sparsity: Fraction of zeros at `begin_step`, in [0, 1).
+        final_sparsity: Fraction of zeros from `end_step` on, in [0, 1).
+        begin_step: First step at which to prune, >= 0.
+        end_step: Last step at which to prune, > `begin_step`.
+        power: Exponent. Defaults to 3.
+        frequency: Prune every so many steps. Defaults to 100.
+
+    Example:
+
+    >>> PolynomialDecay(0.0, 0.8, begin_step=0, end_step=100)(50)
+    (False, 0.7)
+    """
+
+    def __init__(
+        self,
+        initial_sparsity,
+        final_sparsity,
+        begin_step,
+        end_step,
+        power=3,
+        frequency=100,
+    ):
+        if end_step == begin_step or end_step == -1:
+            raise ValueError(
+                "Argument `end_step` must be greater than `begin_step`, since "
+                "a decay needs an end and a span. "
+                f"Received: begin_step={begin_step}, end_step={end_step}"
+            )
+        super().__init__(begin_step, end_step, frequency)
+        self.initial_sparsity = check_sparsity(
+            initial_sparsity, "initial_sparsity"
+        )
+        self.final_sparsity = check_sparsity(final_sparsity, "final_sparsity")
+        self.power = power
+
+    def sparsity_at(self, step):
+        """The sparsity at `step`: `initial` before, `final` afterwards."""
+        progress = (_as_float(step) - self.begin_step) / float(
+            self.end_step - self.begin_step
+        )
+        # Clipped to [0, 1] by operators that every array type has.
+        remaining = 1 - (abs(progress) + 1 - abs(progress - 1)) / 2
+        change = self.initial_sparsity - self.final_sparsity
+        return change * remaining**self.power + self.final_sparsity
+
+    def get_config(self):
+        """Class name and arguments."""
+        return self._config(
+            initial_sparsity=self.initial_sparsity,
+            final_sparsity=self.final_sparsity,
+            power=self.power,
+        )
+
+
+class DuringTraining:
+    """A `PolynomialDecay` told in shares of training instead of steps.
+
+    "10% to 80% of training, every 4 epochs", the paper's, is the default. What
+    runs it (`GMPUpdate`) knows how long training is, and asks for `at`.
+
+    Args:
+        final_sparsity: Fraction of zeros at the end, in [0, 1).
+        begin: When to begin, as a share of training in [0, 1).
+        end: When to end, as a share of training in (`begin`, 1].
+        interval: Epochs between updates, an int >= 1.
+        initial_sparsity: Fraction of zeros at the beginning. Defaults to 0.
+        power: Exponent. Defaults to 3.
+
+    Example:
+
+    ```python
+    GMPUpdate(DuringTraining(0.9, begin=0.1, end=0.8, interval=4))
+    ```
+    """
+
+    def __init__(
+        self,
+        final_sparsity,
+        *,
+        begin=0.1,
+        end=0.8,
+        interval=4,
+        initial_sparsity=0.0,
+        power=3,
+    ):
+        if not 0 <= begin < end <= 1:
+            raise ValueError(
+                "Arguments `begin` and `end` must be shares of training with "
+                "0 <= begin < end <= 1, or the schedule ends before it begins "
+                f"or after training. Received: begin={begin}, end={end}"
+            )
+        check_interval(interval)
+        self.final_sparsity = check_sparsity(final_sparsity, "final_sparsity")
+        self.begin = begin
+        self.end = end
+        self.interval = interval
+        self.initial_sparsity = check_sparsity(
+            initial_sparsity, "initial_sparsity"
+        )
+        self.power = power
+
+    def at(self, epochs, steps_per_epoch, first_step=0):
+        """The schedule in steps, for a training of this length.
+
+        Args:
+            epochs: Epochs of training.
+            steps_per_epoch: Optimizer updates an epoch.
+            first_step: Updates that the optimizer had done before.
+
+        Returns:
+            A `PolynomialDecay`.
+        """
+        steps = epochs * steps_per_epoch
+        return PolynomialDecay(
+            self.initial_sparsity,
+            self.final_sparsity,
+            begin_step=first_step + round(self.begin * steps),
+            end_step=first_step + round(self.end * steps),
+            power=self.power,
+            frequency=self.interval * steps_per_epoch,
+        )
+
+    def get_config(self):
+        """The arguments."""
+        return {
+            "final_sparsity": self.final_sparsity,
+            "begin": self.begin,
+            "end": self.end,
+            "interval": self.interval,
+            "initial_sparsity": self.initial_sparsity,
+            "power": self.power,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """The schedule of a config."""
+        return cls(**config)
+
+
+def check_interval(interval):
+    """Returns `interval`, if it is a whole number of epochs, >= 1.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not isinstance(interval, (int, np.integer)) or interval < 1:
+        raise ValueError(
+            "Argument `interval` must be a whole number of epochs, >= 1, or "
+            f"masks would never change. Received: interval={interval!r}"
+        )
+    return interval
+
+
+def _as_float(step):
+    if not hasattr(step, "dtype") or isinstance(step, (np.ndarray, np.generic)):
+        return step
+    from keras import ops  # Only a tensor needs it: an int stays exact.
+
+    return ops.cast(step, "float32")
