@@ -1,0 +1,252 @@
+"""One wrapper that masks any weights of any layer or model.
+
+The forward pass runs with `weight * mask` in place of each masked weight, in a
+`keras.StatelessScope`. The gradient of an inactive weight is then exactly
+zero, and the mask, a bool weight of the wrapper, travels with the model: it is
+saved with it and may change in mid-training without recompilation.
+"""
+
+import dataclasses
+
+import keras
+from keras import ops
+
+# The weights masked where the user names none; of a recurrent cell, of
+# whatever kind, both kernels. Depthwise kernels are small, and embeddings are
+# looked up row by row: they are masked when included.
+DEFAULT_WEIGHTS = {
+    keras.layers.Dense: "kernel",
+    keras.layers.EinsumDense: "kernel",
+    keras.layers.Conv1D: "kernel",
+    keras.layers.Conv2D: "kernel",
+    keras.layers.Conv3D: "kernel",
+    keras.layers.Conv1DTranspose: "kernel",
+    keras.layers.Conv2DTranspose: "kernel",
+    keras.layers.Conv3DTranspose: "kernel",
+    keras.layers.SeparableConv1D: "pointwise_kernel",
+    keras.layers.SeparableConv2D: "pointwise_kernel",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightOwner:
+    """A weight, the layer that owns it, and the way to it.
+
+    Attributes:
+        path: Names from the wrapped model down, such as
+            `"block1/conv1/kernel"`.
+        weight: The `keras.Variable`.
+        layer: The layer that created it.
+        index: Its place among all weights of the wrapped layer.
+    """
+
+    path: str
+    weight: keras.Variable
+    layer: keras.layers.Layer
+    index: int
+
+    @property
+    def is_default(self):
+        """Whether it is masked where the user names nothing."""
+        if hasattr(self.layer, "recurrent_kernel"):
+            attributes = {"kernel", "recurrent_kernel"}
+        else:
+            attributes = {
+                attribute
+                for kind, attribute in DEFAULT_WEIGHTS.items()
+                if isinstance(self.layer, kind)
+            }
+        return any(
+            self.weight is getattr(self.layer, attribute, None)
+            for attribute in attributes
+        )
+
+    def is_named(self, name):
+        """Whether `name` is this path, or a run of whole parts of it."""
+        return f"/{name}/" in f"/{self.path}/"
+
+
+def weight_owners(layer):
+    """Every weight of `layer`, with its owner and a path unique in `layer`.
+
+    Paths follow the tree of layers and not `Variable.path`, which depends on
+    where a model was built and may name two weights alike.
+
+    Args:
+        layer: A built Keras layer or model.
+
+    Returns:
+        A list of `WeightOwner`, in the order of `layer.weights`.
+    """
+    owners = {}
+    prefix = "" if isinstance(layer, keras.Model) else f"{layer.name}/"
+    _collect(layer, prefix, owners, seen=set())
+    taken, ordered = set(), []
+    for index, weight in enumerate(layer.weights):
+        path, owner = owners[id(weight)]
+        unique, copies = path, 1
+        while unique in taken:
+            copies += 1
+            unique = f"{path}_{copies}"
+        taken.add(unique)
+        ordered.append(WeightOwner(unique, weight, owner, index))
+    return ordered
+
+
+def _collect(layer, prefix, owners, seen):
+    seen.add(id(layer))
+    children = layer._flatten_layers(include_self=False, recursive=False)
+    for child in children:
+        if id(child) not in seen:
+            _collect(child, f"{prefix}{child.name}/", owners, seen)
+    for weight in layer.weights:
+        # A deeper layer that has it was there first.
+        owners.setdefault(id(weight), (prefix + weight.name, layer))
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskedWeight:
+    """A masked weight: its path, the weight, its mask, and its place.
+
+    Attributes:
+        path: Such as `"conv1/kernel"`.
+        weight: The `keras.Variable`, exactly 0 outside the mask.
+        mask: The bool `keras.Variable` of the same shape.
+        index: The weight's place among all weights of the wrapped layer;
+            random draws derive from it, since names given by Keras count up
+            with every layer of a process.
+    """
+
+    path: str
+    weight: keras.Variable
+    mask: keras.Variable
+    index: int
+
+
+@keras.saving.register_keras_serializable(package="keras_snn")
+class MaskedLayer(keras.layers.Wrapper):
+    """Runs a layer or a whole model with masks on its weights.
+
+    `keras_snn.sparsify` puts one around a model; by hand it goes around one
+    layer, too. All masks are True at first.
+
+    Args:
+        layer: A Keras layer or model, of any kind and depth.
+        weights: Names of the weights to mask: paths such as
+            `"conv1/kernel"`, or whole parts of one such as `"conv1"` or
+            `"kernel"`. Defaults to the kernels of all Dense, EinsumDense,
+            convolution, and recurrent layers.
+
+    Raises:
+        ValueError: When built, if a name matches no weight, or nothing is left
+            to mask.
+
+    Example:
+
+    ```python
+    model = keras.Sequential([
+        keras.layers.Dense(64, activation="relu"),
+        MaskedLayer(keras.layers.Dense(10)),
+    ])
+    ```
+    """
+
+    def __init__(self, layer, weights=None, **kwargs):
+        kwargs.setdefault("dtype", layer.dtype_policy)
+        # Weights are handed on as they are stored: each inner layer casts by
+        # its own policy, as it does without the wrapper.
+        super().__init__(layer, autocast=False, **kwargs)
+        self.weights_to_mask = None if weights is None else list(weights)
+        self.supports_masking = True
+        self._masked = []
+
+    def build(self, *input_shapes, **named_shapes):
+        if not self.layer.built:
+            self.layer.build(*input_shapes, **named_shapes)
+            self.layer.built = True
+        owners = weight_owners(self.layer)
+        self._masked = [
+            MaskedWeight(
+                owner.path,
+                owner.weight,
+                self.add_weight(
+                    # A torch module's name may hold no dot.
+                    name=owner.path.replace("/", "_").replace(".", "_")
+                    + "_mask",
+                    shape=owner.weight.shape,
+                    dtype="bool",
+                    initializer="ones",
+                    trainable=False,
+                ),
+                owner.index,
+            )
+            for owner in self._chosen(owners)
+        ]
+        self.built = True
+
+    def _chosen(self, owners):
+        if self.weights_to_mask is None:
+            chosen = {owner.path for owner in owners if owner.is_default}
+        else:
+            chosen = set()
+            for name in self.weights_to_mask:
+                exact = {o.path for o in owners if o.path == name}
+                named = exact or {o.path for o in owners if o.is_named(name)}
+                if not named:
+                    raise ValueError(
+                        f"Layer {self.layer.name!r} has no weight of that "
+                        f"name, so it cannot be masked. Received: {name!r}; "
+                        f"its weights are {[o.path for o in owners]}"
+                    )
+                chosen |= named
+        if not chosen:
+            raise ValueError(
+                f"Layer {self.layer.name!r} has no weight to mask by default; "
+                "name one in `weights`. Received: a layer with the weights "
+                f"{[o.path for o in owners]}"
+            )
+        return [owner for owner in owners if owner.path in chosen]
+
+    @property
+    def masked_weights(self):
+        """A list of `MaskedWeight`, in the order of the layer's weights."""
+        return self._masked[:]
+
+    def call(self, *args, **kwargs):
+        values = {id(v): v.value for v in self._state()}
+        for masked in self._masked:
+            value = values[id(masked.weight)]
+            values[id(masked.weight)] = ops.where(
+                masked.mask.value, value, ops.zeros_like(value)
+            )
+        state = [(v, values[id(v)]) for v in self._state()]
+        with keras.StatelessScope(state, collect_losses=True) as scope:
+            outputs = self.layer(*args, **kwargs)
+        for variable, before in state:
+            after = scope.get_current_value(variable)
+            if after is not before:  # BatchNorm statistics, random seeds.
+                variable.assign(after)
+        # Copies, since a loss is known by its identity, and the inner layers
+        # that made these would claim them once more.
+        self.add_loss([ops.copy(loss) for loss in scope.losses])
+        return outputs
+
+    @property
+    def metrics(self):
+        # A model compiled before it was wrapped keeps its loss tracker, which
+        # would stand in for that of the model around the wrapper.
+        return [] if isinstance(self.layer, keras.Model) else super().metrics
+
+    def _state(self):
+        return (
+            self.layer.trainable_variables + self.layer.non_trainable_variables
+        )
+
+    def compute_output_spec(self, *args, **kwargs):
+        return self.layer.compute_output_spec(*args, **kwargs)
+
+    def compute_mask(self, *args, **kwargs):
+        return self.layer.compute_mask(*args, **kwargs)
+
+    def get_config(self):
+        return {**super().get_config(), "weights": self.weights_to_mask}
