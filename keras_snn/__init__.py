@@ -1,1 +1,35 @@
-"""Sparse neural networks in Keras 3."""
+"""Sparse neural networks in Keras 3, on TensorFlow, JAX and PyTorch."""
+
+from keras_snn import schedules
+from keras_snn.callbacks.gmp import GMPUpdate
+from keras_snn.callbacks.set import SETUpdate
+from keras_snn.mask_state import get_masks
+from keras_snn.mask_state import set_masks
+from keras_snn.mask_state import sparsity
+from keras_snn.masked_layer import MaskedLayer
+from keras_snn.oneshot.lottery import LotteryTicket
+from keras_snn.oneshot.magnitude import prune_magnitude
+from keras_snn.oneshot.random import prune_random
+from keras_snn.oneshot.snip import snip
+from keras_snn.sparsify import sparsify
+from keras_snn.sparsify import strip
+from keras_snn.summary import summary
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GMPUpdate",
+    "LotteryTicket",
+    "MaskedLayer",
+    "SETUpdate",
+    "get_masks",
+    "prune_magnitude",
+    "prune_random",
+    "schedules",
+    "set_masks",
+    "snip",
+    "sparsify",
+    "sparsity",
+    "strip",
+    "summary",
+]

@@ -7,6 +7,7 @@ saved with it and may change in mid-training without recompilation.
 """
 
 import dataclasses
+import inspect
 
 import keras
 from keras import ops
@@ -122,6 +123,14 @@ class MaskedWeight:
     mask: keras.Variable
     index: int
 
+    def weight_array(self):
+        """The weight's value, a NumPy array."""
+        return ops.convert_to_numpy(self.weight.value)
+
+    def mask_array(self):
+        """The mask's value, a bool NumPy array."""
+        return ops.convert_to_numpy(self.mask.value)
+
 
 @keras.saving.register_keras_serializable(package="keras_snn")
 class MaskedLayer(keras.layers.Wrapper):
@@ -152,12 +161,16 @@ class MaskedLayer(keras.layers.Wrapper):
     """
 
     def __init__(self, layer, weights=None, **kwargs):
+        requested_sparsity = kwargs.pop("requested_sparsity", None)
         kwargs.setdefault("dtype", layer.dtype_policy)
         # Weights are handed on as they are stored: each inner layer casts by
         # its own policy, as it does without the wrapper.
         super().__init__(layer, autocast=False, **kwargs)
         self.weights_to_mask = None if weights is None else list(weights)
+        self.requested_sparsity = requested_sparsity
         self.supports_masking = True
+        call = inspect.signature(layer.call).parameters
+        self._takes_training = "training" in call
         self._masked = []
 
     def build(self, *input_shapes, **named_shapes):
@@ -212,7 +225,9 @@ class MaskedLayer(keras.layers.Wrapper):
         """A list of `MaskedWeight`, in the order of the layer's weights."""
         return self._masked[:]
 
-    def call(self, *args, **kwargs):
+    def call(self, *args, training=None, **kwargs):
+        if training is not None and self._takes_training:
+            kwargs["training"] = training
         values = {id(v): v.value for v in self._state()}
         for masked in self._masked:
             value = values[id(masked.weight)]
@@ -242,11 +257,24 @@ class MaskedLayer(keras.layers.Wrapper):
             self.layer.trainable_variables + self.layer.non_trainable_variables
         )
 
-    def compute_output_spec(self, *args, **kwargs):
+    def compute_output_spec(self, *args, training=None, **kwargs):
         return self.layer.compute_output_spec(*args, **kwargs)
 
     def compute_mask(self, *args, **kwargs):
         return self.layer.compute_mask(*args, **kwargs)
 
     def get_config(self):
-        return {**super().get_config(), "weights": self.weights_to_mask}
+        return {
+            **super().get_config(),
+            "weights": self.weights_to_mask,
+            "requested_sparsity": self.requested_sparsity,
+        }
+
+    def get_build_config(self):
+        return super().get_build_config() or {}
+
+    def build_from_config(self, config):
+        if config:
+            super().build_from_config(config)
+        else:  # It was built around a layer that needed no shapes.
+            self.build()

@@ -1,0 +1,163 @@
+"""GMP: gradual magnitude pruning.
+
+"To prune, or not to prune: exploring the efficacy of pruning for model
+compression", https://arxiv.org/abs/1710.01878. The sparsity follows a schedule,
+cubic by default, and at each of its steps the smallest weights go, for good.
+
+Differs from the paper: one threshold for the whole model, as in "Are Sparse
+Neural Networks Better Hard Sample Learners?",
+https://arxiv.org/abs/2409.09196; `scope="layer"` is the paper's. The last
+update lands on the final sparsity, whether or not `frequency` meets it.
+"""
+
+import keras
+
+from keras_snn.callbacks.base import MaskUpdate
+from keras_snn.mask_state import masked_weights
+from keras_snn.mask_state import set_masks
+from keras_snn.mask_state import sparsity as sparsity_of
+from keras_snn.oneshot.scores import check_scope
+from keras_snn.oneshot.scores import magnitudes
+from keras_snn.oneshot.scores import masks_by_score
+
+
+class GMPUpdate(MaskUpdate):
+    """Prunes by magnitude during training, as a schedule says.
+
+    A step is one update of the optimizer. An update at step t comes after t
+    updates of the optimizer, before the next; the last comes as soon as
+    `end_step` of them are done. Masks only shrink.
+
+    Args:
+        schedule: A `PruningSchedule`, any object of its protocol, such as
+            tfmot's, or `DuringTraining`, which speaks in shares of training.
+        scope: `"global"` (default): one threshold for the model. `"layer"`:
+            the same sparsity in every layer.
+
+    Raises:
+        TypeError: If `schedule` cannot be called with a step.
+        ValueError: If `scope` is unknown or, when training begins, the model
+            has no masks or the schedule ends after training.
+
+    Example:
+
+    ```python
+    model = keras_snn.sparsify(model, sparsity=0.0)
+    model.compile("sgd", "mse")
+    schedule = DuringTraining(0.9, begin=0.1, end=0.8, interval=4)
+    model.fit(x, y, epochs=20, callbacks=[GMPUpdate(schedule)])
+    ```
+    """
+
+    def __init__(self, schedule, *, scope="global"):
+        super().__init__()
+        if not callable(schedule) and not hasattr(schedule, "at"):
+            raise TypeError(
+                "Argument `schedule` must be a PruningSchedule, called with a "
+                f"step, or DuringTraining. Received: {schedule=!r}"
+            )
+        check_scope(scope)
+        self.schedule = schedule
+        self.scope = scope
+        self._in_steps = None
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self._in_steps = None
+        self._landed = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        steps = self.params["steps"]
+        if hasattr(self.schedule, "at"):
+            if steps is None:
+                raise ValueError(
+                    "A schedule in shares of training needs the steps of an "
+                    "epoch: pass `steps_per_epoch` to fit. "
+                    "Received: data of unknown length"
+                )
+            self._per_update, self._first = 1, epoch * steps
+            schedule = self.schedule.at(self.params["epochs"], steps)
+        else:
+            optimizer = self.model.optimizer
+            self._per_update = _accumulation(optimizer)
+            self._first = int(optimizer.iterations)
+            schedule = self.schedule
+        if self._in_steps is None:
+            self._in_steps, self._asked = schedule, self._first - 1
+            if steps is not None:
+                left = (self.params["epochs"] - epoch) * steps
+                self._check_reached(self._first + left // self._per_update)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._advance(self._first + batch // self._per_update)
+
+    def on_train_batch_end(self, batch, logs=None):
+        done = self._first + (batch + 1) // self._per_update
+        if not self._landed and 0 <= self._end <= done:
+            self._landed = True
+            self.update(self.model, self._in_steps(self._end)[1])
+
+    def update(self, model, sparsity, *, optimizer=None):
+        """Prunes once: what `fit` does, for a loop of your own.
+
+        Args:
+            model: A Keras model with masks.
+            sparsity: Fraction of zeros in all, in [0, 1). Where the model is
+                that sparse, nothing happens.
+            optimizer: The Keras optimizer whose slots to zero. Defaults to the
+                one the model was compiled with.
+
+        Raises:
+            ValueError: If the model has no masks, the sparsity is out of range
+                or would empty a layer, or a weight is NaN or infinite. Nothing
+                has changed then.
+        """
+        sparsity = float(sparsity)
+        weights = masked_weights(model)
+        if sparsity <= sparsity_of(model):
+            return
+        masks = masks_by_score(
+            weights, magnitudes(weights), sparsity, scope=self.scope
+        )
+        set_masks(model, masks, optimizer=optimizer, requested=sparsity)
+
+    @property
+    def _end(self):
+        return getattr(self._in_steps, "end_step", -1)
+
+    def _advance(self, step):
+        """Asks the schedule for every step that came since; prunes once."""
+        wanted = None
+        for asked in range(self._asked + 1, step + 1):
+            due, sparsity = self._in_steps(asked)
+            if due:
+                wanted = sparsity
+        self._asked = max(self._asked, step)
+        if wanted is not None:
+            self.update(self.model, wanted)
+
+    def _check_reached(self, last_step):
+        if self._end > last_step:
+            raise ValueError(
+                "A schedule must end within training, or the final sparsity is "
+                f"never reached. Received: end_step={self._end}, and training "
+                f"ends at step {last_step}"
+            )
+
+    def get_config(self):
+        """The arguments; ours and tfmot's schedules as their own configs."""
+        return {
+            "schedule": keras.saving.serialize_keras_object(self.schedule),
+            "scope": self.scope,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """The callback of a config."""
+        schedule = keras.saving.deserialize_keras_object(config["schedule"])
+        return cls(schedule, scope=config["scope"])
+
+
+def _accumulation(optimizer):
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return inner.gradient_accumulation_steps or 1

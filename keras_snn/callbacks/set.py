@@ -1,0 +1,61 @@
+"""SET: Sparse Evolutionary Training.
+
+"Scalable training of artificial neural networks with adaptive sparse
+connectivity inspired by network science", https://arxiv.org/abs/1707.04780.
+At each update, in every layer, the fraction zeta of the positive weights
+nearest zero is dropped, and the fraction zeta of the negative ones nearest
+zero; as many connections are grown at random, and start from 0.
+
+Differs from the paper: updates come every `interval` epochs and zeta decays by
+a cosine, as in "Are Sparse Neural Networks Better Hard Sample Learners?",
+https://arxiv.org/abs/2409.09196, where the paper updates every epoch with a
+constant zeta of 0.3; no connections are removed after the last epoch.
+"""
+
+import numpy as np
+
+from keras_snn import masks
+from keras_snn.callbacks.drop_and_grow import DropAndGrow
+
+
+class SETUpdate(DropAndGrow):
+    """Drops the weights nearest zero of either sign, grows others at random.
+
+    Args:
+        interval: Epochs between updates, an int >= 1. Defaults to 4.
+        drop_fraction: Zeta: share of the active weights of either sign that
+            the first update drops, in (0, 1). Defaults to 0.2.
+        decay: How it falls over training: `"cosine"` (default) or `"linear"`,
+            to 0.001 at the end, or `"constant"`.
+        seed: Int >= 0. The same seed moves the same weights on every backend
+            and after a resume.
+
+    Raises:
+        ValueError: If an argument is out of range or, when training begins,
+            the model has no masks.
+
+    Example:
+
+    ```python
+    model = keras_snn.sparsify(model, sparsity=0.8)
+    model.compile("sgd", "mse")
+    model.fit(x, y, epochs=20, callbacks=[SETUpdate(interval=4)])
+    ```
+    """
+
+    def __init__(
+        self, interval=4, *, drop_fraction=0.2, decay="cosine", seed=0
+    ):
+        super().__init__(
+            interval, drop_fraction=drop_fraction, decay=decay, seed=seed
+        )
+
+    def drop(self, weight, mask, fraction):
+        for of_sign in (mask & (weight >= 0), mask & (weight < 0)):
+            count = round(fraction * np.count_nonzero(of_sign))
+            kept = masks.drop_lowest(np.abs(weight), of_sign, count)
+            mask = mask & (kept | ~of_sign)
+        return mask
+
+    def grow(self, mask, count, rng):
+        return masks.grow_random(mask, count, rng)

@@ -1,0 +1,53 @@
+"""One-shot magnitude pruning: OMP, the mask of LTH, and OMP_ERK.
+
+"Learning both Weights and Connections for Efficient Neural Networks",
+https://arxiv.org/abs/1506.02626: the weights nearest zero go. Train, prune,
+train once more with a fresh optimizer. With the weights of the beginning in
+place of the trained ones it is the lottery ticket, see `LotteryTicket`.
+"""
+
+from keras_snn.mask_state import masked_weights
+from keras_snn.mask_state import set_masks
+from keras_snn.oneshot.scores import magnitudes
+from keras_snn.oneshot.scores import masks_by_score
+
+
+def prune_magnitude(model, sparsity, *, scope="global", distribution=None):
+    """Keeps the active weights of the largest magnitude.
+
+    Args:
+        model: A Keras model with masks, trained.
+        sparsity: Fraction of zeros over all masked weights, in [0, 1).
+        scope: `"global"`: one threshold for the model. `"layer"`: one for each
+            layer.
+        distribution: Which sparsity each layer gets: `"uniform"`, `"erk"` (the
+            paper's OMP_ERK), `"erdos_renyi"`, a function or a mapping. Implies
+            the scope `"layer"`, whose default is `"uniform"`.
+
+    Returns:
+        The masks, a dict of weight path to bool array.
+
+    Raises:
+        ValueError: If the model has no masks, the sparsity is not in [0, 1),
+            below that of the model, or so high that a layer would be empty, or
+            a weight is NaN or infinite. Nothing has changed then.
+
+    Example:
+
+    ```python
+    model = keras_snn.sparsify(model, sparsity=0.0)
+    model.compile(...)
+    model.fit(...)
+    keras_snn.prune_magnitude(model, 0.9)
+    ```
+    """
+    weights = masked_weights(model)
+    masks = masks_by_score(
+        weights,
+        magnitudes(weights),
+        sparsity,
+        scope=scope,
+        distribution=distribution,
+    )
+    set_masks(model, masks, requested=float(sparsity))
+    return masks

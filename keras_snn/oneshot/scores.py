@@ -1,0 +1,91 @@
+"""From one score a weight to masks: what all pruning by score shares.
+
+A method is its score. Where the highest are kept is told by a scope: over the
+whole model, or within each layer at the sparsity that a distribution gives.
+"""
+
+import numpy as np
+
+from keras_snn import distributions
+from keras_snn import masks
+from keras_snn.mask_state import shapes_of
+from keras_snn.mask_state import total_size
+
+SCOPES = ("global", "layer")
+
+
+def masks_by_score(
+    weights, scores, sparsity, *, scope="global", distribution=None
+):
+    """Masks that keep the active weights of the highest scores.
+
+    Inactive weights stay inactive, whatever their score.
+
+    Args:
+        weights: Dict of path to `MaskedWeight`, from `masked_weights`.
+        scores: Mapping of path to float array of the weight's shape.
+        sparsity: Fraction of zeros in all, in [0, 1).
+        scope: `"global"`: the highest scores of the whole model, yet at least
+            one in each layer. `"layer"`: the highest of each layer.
+        distribution: Which sparsity each layer gets, as for `sparsify`.
+            Implies the scope `"layer"`, whose default is `"uniform"`.
+
+    Returns:
+        A dict of path to bool array.
+
+    Raises:
+        ValueError: If an argument is out of range, a layer would be empty, a
+            score is not finite, or fewer weights are active than asked for.
+    """
+    masks.check_sparsity(sparsity)
+    check_scope(scope)
+    active = active_masks(weights)
+    if scope == "global" and distribution is None:
+        keep = masks.active_count(total_size(weights), sparsity)
+        _check_available(
+            "the model", keep, sum(m.sum() for m in active.values())
+        )
+        return masks.global_top_k(scores, keep, among=active)
+    shapes = shapes_of(weights)
+    counts = distributions.counts(
+        shapes,
+        distributions.layer_sparsities(
+            shapes, sparsity, distribution or "uniform"
+        ),
+    )
+    for path, score in scores.items():
+        masks.check_scores(score, path)
+        _check_available(path, counts[path], active[path].sum())
+    return {
+        path: masks.top_k(scores[path], counts[path], among=active[path])
+        for path in weights
+    }
+
+
+def check_scope(scope):
+    """Raises a `ValueError` if `scope` is unknown."""
+    if scope not in SCOPES:
+        raise ValueError(
+            f"Argument `scope` must be one of {SCOPES}. Received: {scope=!r}"
+        )
+
+
+def active_masks(weights):
+    """The masks of `masked_weights` as NumPy arrays, by path."""
+    return {p: m.mask_array() for p, m in weights.items()}
+
+
+def magnitudes(weights):
+    """The absolute value of each weight, by path."""
+    return {
+        path: np.abs(masked.weight_array()) for path, masked in weights.items()
+    }
+
+
+def _check_available(where, keep, active):
+    if keep > active:
+        raise ValueError(
+            "Pruning only removes weights, so the sparsity must be at least "
+            f"that of the model as it is. Received: {keep} weights to keep in "
+            f"{where}, where {active} are active"
+        )

@@ -1,0 +1,267 @@
+"""From a dense model to a sparse one, and back to an ordinary one."""
+
+import inspect
+
+import keras
+from keras import ops
+
+from keras_snn import distributions
+from keras_snn import masks
+from keras_snn.mask_state import masked_layers
+from keras_snn.mask_state import masked_weights
+from keras_snn.mask_state import set_masks
+from keras_snn.masked_layer import MaskedLayer
+from keras_snn.masked_layer import weight_owners
+
+
+def sparsify(
+    model,
+    sparsity=0.8,
+    distribution="erk",
+    *,
+    seed=0,
+    include=None,
+    exclude=None,
+):
+    """Makes a model sparse: masks around all of it, drawn at random.
+
+    The model is wrapped, not copied: its weights are those of the sparse
+    model, pruned in place, and `strip` gives it back. Every Dense,
+    EinsumDense, convolution and recurrent kernel is masked, first and last
+    layer included. `sparsity=0` keeps every weight, for methods that choose
+    the mask themselves.
+
+    Args:
+        model: A built Keras model of any kind: Functional, Sequential, nested
+            or subclassed. Compile what is returned, not this.
+        sparsity: Fraction of zeros over all masked weights, in [0, 1).
+        distribution: How it is shared out: `"erk"`, `"erdos_renyi"`,
+            `"uniform"`, a function, or a mapping of layer name or weight path
+            to sparsity, where the layers that it does not name get `sparsity`.
+        seed: Int >= 0; the same seed draws the same masks on every backend.
+        include: What to mask besides, such as DepthwiseConv or Embedding
+            layers: a layer's name, a weight's path, a layer class, a function
+            of a layer that returns a bool, or a list of these. All weights of
+            a layer of rank 2 or more are meant, unless a path tells.
+        exclude: What to leave alone, likewise.
+
+    Returns:
+        A `keras.Model`, not compiled.
+
+    Raises:
+        ValueError: If the sparsity is not in [0, 1) or would empty a layer,
+            the model is not built or has masks, a name matches nothing, a
+            weight is both included and excluded, or none is left to mask.
+
+    Example:
+
+    ```python
+    model = keras_snn.sparsify(model, 0.9, include=keras.layers.Embedding)
+    model.compile("sgd", "mse")
+    ```
+    """
+    masks.check_sparsity(sparsity)
+    _check_wrappable(model)
+    chosen = _chosen(model, include, exclude)
+    shapes = {owner.path: tuple(owner.weight.shape) for owner in chosen}
+    drawn = random_masks(
+        shapes,
+        {owner.path: owner.index for owner in chosen},
+        sparsity,
+        distribution,
+        seed,
+    )
+    masked = MaskedLayer(model, list(shapes), name=f"masked_{model.name}")
+    sparse = _around(masked, model)
+    set_masks(sparse, drawn, requested=float(sparsity))
+    return sparse
+
+
+def random_masks(shapes, indices, sparsity, distribution, seed):
+    """Masks drawn uniformly within each layer, at its exact count.
+
+    Args:
+        shapes: Mapping of path to weight shape.
+        indices: Mapping of path to the index that draws derive from.
+        sparsity: Fraction of zeros in all, in [0, 1).
+        distribution: As for `sparsify`.
+        seed: Int >= 0.
+
+    Returns:
+        A dict of path to bool array.
+    """
+    sparsities = distributions.layer_sparsities(shapes, sparsity, distribution)
+    counts = distributions.counts(shapes, sparsities)
+    return {
+        path: masks.random_mask(
+            shape, counts[path], masks.generator(seed, 0, indices[path])
+        )
+        for path, shape in shapes.items()
+    }
+
+
+def strip(model):
+    """Takes the masks off: an ordinary Keras model, its zeros baked in.
+
+    Args:
+        model: What `sparsify` returned, or a Functional or Sequential model
+            with `MaskedLayer`s inside.
+
+    Returns:
+        The user's own model, with the same weights and outputs as `model`. No
+        class of keras_snn is in it, so it loads without keras_snn.
+
+    Raises:
+        ValueError: If the model has no masks, or holds masked layers that only
+            its author can take out.
+    """
+    for masked in masked_weights(model).values():
+        value = masked.weight.value
+        masked.weight.assign(
+            ops.where(masked.mask.value, value, ops.zeros_like(value))
+        )
+    layers = masked_layers(model)
+    around_all = [
+        layer
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+    ]
+    if around_all == layers and len(layers) == 1:
+        return layers[0].layer
+    if not hasattr(model, "inputs") or not all(
+        layer in model.layers for layer in layers
+    ):
+        raise ValueError(
+            "Masked layers can be taken out of a Functional or Sequential "
+            "model only; in a model of another kind, put `masked.layer` where "
+            f"the masked layer is. Received: {model.name!r}, a "
+            f"{type(model).__name__}"
+        )
+    return keras.models.clone_model(
+        model,
+        clone_function=lambda layer: (
+            layer.layer if isinstance(layer, MaskedLayer) else layer
+        ),
+    )
+
+
+@keras.saving.register_keras_serializable(package="keras_snn")
+class SparseModel(keras.Model):
+    """A thin model around the `MaskedLayer` of a model without fixed inputs.
+
+    Args:
+        masked: A built `MaskedLayer` around a subclassed model.
+    """
+
+    def __init__(self, masked, **kwargs):
+        super().__init__(**kwargs)
+        self.masked = masked
+        self.built = masked.built
+
+    def call(self, *args, training=None, **kwargs):
+        return self.masked(*args, training=training, **kwargs)
+
+    def build(self, *args, **kwargs):
+        self.built = True
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "masked": keras.saving.serialize_keras_object(self.masked),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        masked = keras.saving.deserialize_keras_object(config.pop("masked"))
+        return cls(masked, **config)
+
+
+def _around(masked, model):
+    inputs = _symbolic_inputs(model)
+    if inputs is None:
+        masked.build()
+        return SparseModel(masked, name=model.name)
+    return keras.Model(inputs, masked(inputs), name=model.name)
+
+
+def _symbolic_inputs(model):
+    """The model's inputs in their structure; None for a subclassed model."""
+    if isinstance(model, keras.Sequential):
+        return model.inputs[0]
+    try:
+        return model.input
+    except (AttributeError, ValueError):
+        return None
+
+
+def _check_wrappable(model):
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            "Argument `model` must be a Keras model; wrap a single layer by "
+            f"hand, in a `MaskedLayer`. Received: {model!r}"
+        )
+    if not model.built or not model.weights:
+        raise ValueError(
+            "A model must be built before it is made sparse, since masks have "
+            "the shapes of its weights: give it an `Input`, or call it on a "
+            f"batch. Received: {model.name!r}, not yet built"
+        )
+    if masked_layers(model):
+        raise ValueError(
+            "A model that has masks cannot be wrapped once more; change its "
+            "masks with `set_masks`, or take them off with `strip`. "
+            f"Received: {model.name!r}, which has masks"
+        )
+
+
+def _chosen(model, include, exclude):
+    owners = weight_owners(model)
+    included = _matching(owners, include, "include")
+    excluded = _matching(owners, exclude, "exclude")
+    both = sorted(included & excluded)
+    if both:
+        raise ValueError(
+            "A weight is either included or excluded. "
+            f"Received: both `include` and `exclude` match {both}"
+        )
+    chosen = [
+        owner
+        for owner in owners
+        if owner.path in included
+        or (owner.is_default and owner.path not in excluded)
+    ]
+    if not chosen:
+        raise ValueError(
+            "A sparse model needs at least one weight to mask. Received: "
+            f"{model.name!r}, where no kernel is left to mask by default; "
+            f"`include` one of {[o.path for o in owners]}"
+        )
+    return chosen
+
+
+def _matching(owners, wanted, argument):
+    if wanted is None:
+        return set()
+    matching = set()
+    for item in wanted if isinstance(wanted, (list, tuple, set)) else [wanted]:
+        found = {owner.path for owner in owners if _matches(owner, item)}
+        if not found:
+            raise ValueError(
+                f"Argument `{argument}` must match weights of the model, or it "
+                f"does nothing. Received: {item!r}; the weights are "
+                f"{[owner.path for owner in owners]}"
+            )
+        matching |= found
+    return matching
+
+
+def _matches(owner, item):
+    if item == owner.path:
+        return True
+    if len(owner.weight.shape) < 2:  # A layer's kernels are meant.
+        return False
+    if isinstance(item, str):
+        return owner.is_named(item)
+    if inspect.isclass(item):
+        return isinstance(owner.layer, item)
+    return bool(item(owner.layer))
