@@ -1,0 +1,49 @@
+# All set-up is done here: only Python 3.11 with venv, and make, are needed.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BACKEND ?= tensorflow jax torch
+BIN = $(VENV)/bin
+PIP = $(BIN)/pip install --quiet --constraint constraints.txt
+
+.PHONY: demo test lint format clean
+.DELETE_ON_ERROR:
+
+# The main job, minutes on two cores: TensorFlow alone is enough for it.
+demo: $(VENV)/.demo
+	KERAS_BACKEND=tensorflow $(BIN)/python recipes/adversarial_vgg16.py
+
+# The suite, once a backend, each in a process of its own.
+test: $(VENV)/.dev
+	@set -e; for backend in $(BACKEND); do \
+	  echo "== tests on $$backend"; \
+	  KERAS_BACKEND=$$backend $(BIN)/python -m pytest; \
+	done
+
+lint: $(VENV)/.ruff
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(VENV)/.ruff
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(VENV)/.made:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.ruff: $(VENV)/.made constraints.txt
+	$(PIP) ruff
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) --editable ".[tensorflow,vision,plot]"
+	touch $@
+
+# torch first, by itself: what depends on it would else bring in another build.
+$(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) torch
+	$(PIP) --editable ".[all,dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
