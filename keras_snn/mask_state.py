@@ -2,7 +2,7 @@
 
 Whatever changes a mask goes through `set_masks`, which keeps stored weights
 exactly 0 outside it: it writes the mask, zeroes the weight wherever it was or
-becomes inactive, and does so for every optimizer slot of that weight, too,
+becomes inactive, and resets every optimizer slot of that weight there, too,
 since momentum left in a slot would move a weight that gets no gradient.
 """
 
@@ -87,8 +87,9 @@ def get_masks(model):
 def set_masks(model, masks, *, optimizer=None, requested=None):
     """Changes masks of a model: all at once, or, on an error, none.
 
-    Weights that are dropped or grown start from 0, in the optimizer's slots,
-    too. Masks that stay as they are cost nothing.
+    Weights that are dropped or grown start from 0, and so do the optimizer's
+    slots of them, or from `initial_accumulator_value` where there is one.
+    Masks that stay as they are cost nothing.
 
     Args:
         model: A Keras model with masks.
@@ -118,9 +119,10 @@ def set_masks(model, masks, *, optimizer=None, requested=None):
         if np.array_equal(before, mask):
             continue
         kept = ops.convert_to_tensor(before & mask)
-        for variable in (weight, *_slots(optimizer, weight)):
+        for variable, start in ((weight, 0.0), *_slots(optimizer, weight)):
             value = variable.value
-            variable.assign(ops.where(kept, value, ops.zeros_like(value)))
+            start = ops.full_like(value, start)
+            variable.assign(ops.where(kept, value, start))
         stored.assign(mask)
     if requested is not None:
         for layer in masked_layers(model):
@@ -195,12 +197,14 @@ def _slots(optimizer, weight):
     """The optimizer's variables that belong to `weight`, element by element.
 
     Keras keeps them in lists parallel to the trainable variables: momenta,
-    accumulated gradients, moving averages of the weights.
+    accumulated gradients, moving averages of the weights. With each comes the
+    value that it starts from: 0, but for the accumulators of Adagrad and Ftrl,
+    by whose power Ftrl divides.
     """
     for part in _parts(optimizer):
         variables = getattr(part, "_trainable_variables", [])
         places = [i for i, v in enumerate(variables) if v is weight]
-        for value in vars(part).values() if places else ():
+        for name, value in vars(part).items() if places else ():
             if not isinstance(value, list) or len(value) != len(variables):
                 continue
             slot = value[places[0]]
@@ -209,7 +213,9 @@ def _slots(optimizer, weight):
                 and slot is not weight
                 and slot.shape == weight.shape
             ):
-                yield slot
+                accumulates = name == "_accumulators"
+                start = part.initial_accumulator_value if accumulates else 0.0
+                yield slot, start
 
 
 def _parts(optimizer):
