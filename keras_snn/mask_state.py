@@ -78,8 +78,9 @@ def get_masks(model):
     Raises:
         ValueError: If the model has no masks.
     """
+    # Copies: on torch, an array shares the memory of its tensor.
     return {
-        path: masked.mask_array()
+        path: masked.mask_array().copy()
         for path, masked in masked_weights(model).items()
     }
 
