@@ -138,7 +138,7 @@ def _from_mapping(shapes, sparsity, mapping):
     return sparsities
 
 
-def counts(shapes, sparsities):
+def counts(shapes, sparsities, at_most=None):
     """Active weights of each layer: whole numbers that meet the total.
 
     Each is its density times its size to within one weight, and their sum is
@@ -147,6 +147,8 @@ def counts(shapes, sparsities):
     Args:
         shapes: Mapping of name to weight shape.
         sparsities: Mapping of name to sparsity, in [0, 1).
+        at_most: Mapping of name to a count that no remainder is rounded up
+            beyond, where weights only go. Defaults to none.
 
     Returns:
         A dict of name to int.
@@ -160,7 +162,11 @@ def counts(shapes, sparsities):
     # 0.9 * 10 is 9.000000000000002 in floats: the slack keeps whole numbers.
     whole = np.floor(exact + 1e-9).astype(int)
     missing = round(exact.sum()) - whole.sum()
-    whole[np.argsort(whole - exact, kind="stable")[:missing]] += 1
+    order = np.argsort(whole - exact, kind="stable")
+    if at_most is not None:
+        most = np.array([at_most[name] for name in shapes])
+        order = order[whole[order] < most[order]]
+    whole[order[:missing]] += 1
     active = {name: int(n) for name, n in zip(shapes, whole, strict=True)}
     empty = [name for name, n in active.items() if n == 0]
     if empty:

@@ -47,15 +47,17 @@ def masks_by_score(
         )
         return masks.global_top_k(scores, keep, among=active)
     shapes = shapes_of(weights)
+    available = {path: int(mask.sum()) for path, mask in active.items()}
     counts = distributions.counts(
         shapes,
         distributions.layer_sparsities(
             shapes, sparsity, distribution or "uniform"
         ),
+        available,
     )
     for path, score in scores.items():
         masks.check_scores(score, path)
-        _check_available(path, counts[path], active[path].sum())
+        _check_available(path, counts[path], available[path])
     return {
         path: masks.top_k(scores[path], counts[path], among=active[path])
         for path in weights
