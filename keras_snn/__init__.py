@@ -1,8 +1,13 @@
 """Sparse neural networks in Keras 3, on TensorFlow, JAX and PyTorch."""
 
+from keras_snn import attacks
+from keras_snn import datasets
+from keras_snn import models
 from keras_snn import schedules
 from keras_snn.callbacks.gmp import GMPUpdate
 from keras_snn.callbacks.set import SETUpdate
+from keras_snn.export import ExportReport
+from keras_snn.export import export_tflite
 from keras_snn.mask_state import get_masks
 from keras_snn.mask_state import set_masks
 from keras_snn.mask_state import sparsity
@@ -18,11 +23,16 @@ from keras_snn.summary import summary
 __version__ = "0.1.0"
 
 __all__ = [
+    "ExportReport",
     "GMPUpdate",
     "LotteryTicket",
     "MaskedLayer",
     "SETUpdate",
+    "attacks",
+    "datasets",
+    "export_tflite",
     "get_masks",
+    "models",
     "prune_magnitude",
     "prune_random",
     "schedules",

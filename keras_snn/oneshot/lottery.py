@@ -11,17 +11,20 @@ optimizer are put back, too.
 """
 
 import os
-import tempfile
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_snn.mask_state import masked_weights
 from keras_snn.mask_state import set_masks
 from keras_snn.oneshot.scores import check_scope
 from keras_snn.oneshot.scores import magnitudes
 from keras_snn.oneshot.scores import masks_by_score
+from keras_snn.snapshot import check_fits
+from keras_snn.snapshot import load_snapshot
+from keras_snn.snapshot import restore
+from keras_snn.snapshot import save_snapshot
+from keras_snn.snapshot import snapshot
 
 
 class LotteryTicket(keras.callbacks.Callback):
@@ -65,11 +68,18 @@ class LotteryTicket(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == self.epoch:
-            self._remembered = [
-                ops.convert_to_numpy(v.value).copy() for v in _state(self.model)
-            ]
-            if self.filepath is not None:
-                _save(self.filepath, self._remembered)
+            self.remember(self.model)
+
+    def remember(self, model):
+        """Remembers a model as it is: what `fit` does, for a loop of your own.
+
+        Args:
+            model: A Keras model with masks.
+        """
+        masked_weights(model)
+        self._remembered = snapshot(model)
+        if self.filepath is not None:
+            save_snapshot(self.filepath, self._remembered)
 
     def rewind(self, model, sparsity, *, scope="global", distribution=None):
         """Prunes the trained model, and puts it back to the beginning.
@@ -97,8 +107,7 @@ class LotteryTicket(keras.callbacks.Callback):
             scope=scope,
             distribution=distribution,
         )
-        for variable, value in zip(_state(model), beginning, strict=False):
-            variable.assign(value)
+        restore(model, beginning)
         set_masks(model, masks, requested=float(sparsity))
         return masks
 
@@ -113,47 +122,14 @@ class LotteryTicket(keras.callbacks.Callback):
 
     def _beginning(self, model):
         remembered = self._remembered
-        if (
-            remembered is None
-            and self.filepath
-            and os.path.exists(self.filepath)
-        ):
-            with np.load(self.filepath, allow_pickle=False) as file:
-                remembered = [file[str(i)] for i in range(len(file.files))]
+        if remembered is None and self.filepath is not None:
+            if os.path.exists(self.filepath):
+                remembered = load_snapshot(self.filepath)
         if remembered is None:
             raise ValueError(
                 "A ticket is rewound to an epoch that it has seen: fit the "
                 "model with this callback first. Received: a ticket that has "
                 f"not seen epoch {self.epoch}"
             )
-        shapes = [v.shape for v in remembered]
-        own = [tuple(v.shape) for v in _model_state(model)]
-        if shapes[: len(own)] != own:
-            raise ValueError(
-                "A ticket belongs to the model that it has seen. Received: "
-                f"{model.name!r}, whose weights have other shapes"
-            )
-        if shapes != [tuple(v.shape) for v in _state(model)]:
-            remembered = remembered[: len(own)]  # Compiled anew since.
+        check_fits(model, remembered)
         return remembered
-
-
-def _model_state(model):
-    return model.trainable_variables + model.non_trainable_variables
-
-
-def _state(model):
-    optimizer = getattr(model, "optimizer", None)
-    return _model_state(model) + list(getattr(optimizer, "variables", []))
-
-
-def _save(path, arrays):
-    folder = os.path.dirname(os.path.abspath(path))
-    handle, temporary = tempfile.mkstemp(suffix=".npz", dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **{str(i): a for i, a in enumerate(arrays)})
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

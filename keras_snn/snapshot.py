@@ -1,0 +1,70 @@
+"""All that a model and its optimizer are at one moment of training."""
+
+import numpy as np
+from keras import ops
+
+from keras_snn.files import written
+
+
+def snapshot(model):
+    """The values of every variable of a model, and of its optimizer.
+
+    Weights, masks, BatchNorm statistics, random seeds, momentum, step count.
+
+    Args:
+        model: A built Keras model, compiled or not.
+
+    Returns:
+        A list of NumPy arrays.
+    """
+    return [ops.convert_to_numpy(v.value).copy() for v in _variables(model)]
+
+
+def restore(model, arrays):
+    """Puts a model back to what it was when `snapshot` was taken.
+
+    Where it was compiled anew since, the new optimizer stays as it is.
+
+    Args:
+        model: The model.
+        arrays: What `snapshot` returned.
+
+    Raises:
+        ValueError: If the arrays are another model's. Nothing has changed then.
+    """
+    check_fits(model, arrays)
+    for variable, value in zip(_variables(model), arrays, strict=False):
+        if tuple(variable.shape) != value.shape:
+            break
+        variable.assign(value)
+
+
+def check_fits(model, arrays):
+    """Raises a ValueError if the arrays cannot be this model's."""
+    own = [tuple(v.shape) for v in _of_model(model)]
+    if [a.shape for a in arrays[: len(own)]] != own:
+        raise ValueError(
+            "A snapshot belongs to the model it was taken of. Received: "
+            f"{model.name!r}, whose weights have other shapes"
+        )
+
+
+def save_snapshot(path, arrays):
+    """Writes a snapshot to an `.npz` file, whole or not at all."""
+    with written(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **{str(i): a for i, a in enumerate(arrays)})
+
+
+def load_snapshot(path):
+    """The snapshot in a file that `save_snapshot` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        return [file[str(i)] for i in range(len(file.files))]
+
+
+def _variables(model):
+    optimizer = getattr(model, "optimizer", None)
+    return _of_model(model) + list(getattr(optimizer, "variables", []))
+
+
+def _of_model(model):
+    return model.trainable_variables + model.non_trainable_variables
