@@ -1,0 +1,30 @@
+"""How often a model is right about attacked images."""
+
+import numpy as np
+from keras import ops
+
+
+def adversarial_accuracy(model, attack, x, y, *, batch_size=128):
+    """Attack images, and count the right predictions.
+
+    Args:
+        model: a built Keras model, with one output of shape (n, classes).
+        attack: the attack, such as `PGD(steps=20)`.
+        x: images, floats in [0, 1], of shape (n, ...).
+        y: true classes: integers, of shape (n,), or one-hot.
+        batch_size: how many images go through the model at once.
+
+    Returns:
+        The fraction of attacked images that get their true class, in [0, 1].
+
+    Example:
+
+    ```python
+    adversarial_accuracy(model, PGD(eps=8 / 255, steps=20), x, y)
+    ```
+    """
+    x_adv = attack(model, x, y, batch_size=batch_size)
+    outputs = model.predict(x_adv, batch_size=batch_size, verbose=0)
+    y = ops.convert_to_numpy(y).reshape(len(x_adv), -1)
+    labels = y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)
+    return float(np.mean(outputs.argmax(axis=1) == labels))

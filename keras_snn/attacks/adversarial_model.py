@@ -1,0 +1,119 @@
+"""Adversarial training inside `fit`.
+
+Madry, Makelov, Schmidt, Tsipras and Vladu, 2018, "Towards Deep Learning Models
+Resistant to Adversarial Attacks", https://arxiv.org/abs/1706.06083: minimise
+the loss on images that an attack has changed to maximise it.
+"""
+
+import keras
+from keras import ops
+
+from keras_snn import gradients
+from keras_snn.attacks import checks
+from keras_snn.attacks.base import GradientAttack
+
+HALF_A_GREY_LEVEL = 0.5 / 255
+
+
+@keras.saving.register_keras_serializable(package="keras_snn")
+class AdversarialModel(keras.Model):
+    """A model that `fit` trains on attacked images alone.
+
+    Each training step attacks its batch, then trains on it as any Keras model
+    does: with callbacks, masks, sample weights, metrics and all that `compile`
+    offers, in one compiled step. Metrics of training are adversarial;
+    validation, `evaluate` and `predict` are those of the model itself, on
+    clean images (see `adversarial_accuracy`).
+
+    Args:
+        model: a built Keras model of one input, images in [0, 1]; trained in
+            place, so that it is at hand as `.model` afterwards.
+        attack: the attack, such as `PGD()`. By default it raises the loss
+            that this model is compiled with. A random start is drawn anew in
+            every step, from a generator that starts at the attack's seed.
+
+    Images outside [0, 1] are an error when given as arrays. In a batch of a
+    dataset they become NaN, and so does the loss: better than to clip them
+    unnoticed. (Half a grey level beyond is forgiven, and clipped.)
+
+    Example:
+
+    ```python
+    trainer = AdversarialModel(model, PGD(eps=8 / 255))
+    trainer.compile(
+        optimizer="sgd",
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    trainer.fit(x, y, epochs=10)
+    model.save("robust.keras")
+    ```
+    """
+
+    def __init__(self, model, attack, **kwargs):
+        super().__init__(**kwargs)
+        checks.check_built(model)
+        if not isinstance(attack, GradientAttack):
+            raise ValueError(
+                "Argument `attack` must be an attack such as `PGD()`, which "
+                f"runs inside a training step. Received: attack={attack!r}"
+            )
+        self.model = model
+        self.attack = attack
+        self.seed_generator = keras.random.SeedGenerator(attack.seed)
+        self.built = True
+
+    def call(self, inputs, training=None):
+        """Run the model itself, without an attack."""
+        return self.model(inputs, training=training)
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """Train on attacked images: see `keras.Model.fit`."""
+        if hasattr(x, "shape"):
+            checks.check_images(x)
+            if y is None:
+                raise ValueError(
+                    "Argument `y` must hold the classes of the images, or "
+                    "there is no loss to attack. Received: y=None"
+                )
+        return super().fit(x, y, *args, **kwargs)
+
+    def train_step(self, *step):
+        """Attack the batch, then train on it."""
+        step = gradients.map_batch(self._attack, self, *step)
+        return super().train_step(*step)
+
+    def _attack(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x = ops.convert_to_tensor(x)
+        checks.check_float(x)
+        outside = (x < -HALF_A_GREY_LEVEL) | (x > 1.0 + HALF_A_GREY_LEVEL)
+        x = ops.where(outside, float("nan"), x)
+        x = self.attack.perturb(self, x, y, self.seed_generator)
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    def save_own_variables(self, store):
+        """Save where the random starts have got to, which Keras does not."""
+        state = ops.convert_to_numpy(self.seed_generator.state)
+        store["seed_generator_state"] = state
+
+    def load_own_variables(self, store):
+        """Go on with the random starts where they had got to."""
+        self.seed_generator.state.assign(store["seed_generator_state"])
+
+    def get_config(self):
+        """The model and the attack, for Keras to save."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "model": serialize(self.model),
+            "attack": serialize(self.attack),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Build from what `get_config` returned."""
+        deserialize = keras.saving.deserialize_keras_object
+        config = {**config, "model": deserialize(config["model"])}
+        config["attack"] = deserialize(config["attack"])
+        return cls(**config)

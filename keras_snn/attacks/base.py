@@ -1,0 +1,181 @@
+"""The loop that all attacks by gradient ascent share."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_snn.attacks import checks
+from keras_snn.attacks import losses
+from keras_snn.attacks.image_gradient import compiled_image_gradient
+from keras_snn.attacks.image_gradient import image_gradient
+from keras_snn.attacks.image_gradient import variable_values
+from keras_snn.attacks.norms import NORMS
+
+
+class GradientAttack:
+    """Projected gradient ascent of the loss, within a ball around each image.
+
+    A base class: see `FGSM` and `PGD`. An attack alters nothing of the model:
+    neither weights nor BatchNorm statistics nor seeds of dropout.
+
+    Args:
+        eps: radius of the ball, in units of pixels in [0, 1].
+        step_size: length of a step, in the same units.
+        steps: number of steps, at least 1.
+        norm: `"linf"` or `"l2"`: what measures the radius and the steps.
+        random_start: whether to start at a random point of the ball, not at
+            the image itself.
+        seed: seed of the random start, an integer.
+        training: whether the model runs in training mode.
+        loss: a Keras loss or its name; by default that of `model.compile`.
+    """
+
+    def __init__(
+        self,
+        eps,
+        step_size,
+        steps,
+        *,
+        norm="linf",
+        random_start=False,
+        seed=0,
+        training=False,
+        loss=None,
+    ):
+        if norm not in NORMS:
+            raise ValueError(
+                f"Argument `norm` must be one of {sorted(NORMS)}, or there is "
+                f"no ball to stay in. Received: norm={norm!r}"
+            )
+        if not 0 <= eps <= NORMS[norm].largest:
+            raise ValueError(
+                f"Argument `eps` must be in [0, {NORMS[norm].largest}] for "
+                f"norm={norm!r}: pixels are in [0, 1], so 8/255 and not 8. "
+                f"Received: eps={eps}"
+            )
+        if not 0 < step_size < math.inf and eps > 0:
+            raise ValueError(
+                "Argument `step_size` must be positive and finite, or the "
+                f"attack goes nowhere. Received: step_size={step_size}"
+            )
+        checks.check_integer("steps", steps, 1, "or nothing is attacked")
+        checks.check_integer("seed", seed, 0, "to draw the same start again")
+        if loss is not None:
+            losses.resolve(loss)
+        self.eps = float(eps)
+        self.step_size = float(step_size)
+        self.steps = int(steps)
+        self.norm = norm
+        self.random_start = random_start
+        self.seed = int(seed)
+        self.training = training
+        self.loss = loss
+
+    def __call__(self, model, x, y, *, batch_size=128):
+        """Attack a model's predictions of images.
+
+        The random start of an image depends on `seed` and its place in `x`
+        alone, neither on the batch size nor on the backend.
+
+        Args:
+            model: a built Keras model, with one output of shape (n, classes).
+            x: images, floats in [0, 1], of shape (n, ...).
+            y: true classes: integers, of shape (n,) or (n, 1), or one-hot, of
+                shape (n, classes).
+            batch_size: how many images go through the model at once. The last
+                batch is filled up with images of the first.
+
+        Returns:
+            The attacked images: a float32 array in [0, 1], shaped as `x`.
+
+        Raises:
+            ValueError: if the model is not built or its loss not known, or
+                images or labels are not as above.
+        """
+        checks.check_integer("batch_size", batch_size, 1, "to do any work")
+        checks.check_built(model)
+        loss = losses.identify(self.loss, model)
+        x = checks.check_images(x)
+        y = checks.check_labels(y, x, model)
+        gradient = compiled_image_gradient(model, loss, self.training, y.ndim)
+        state = variable_values(model)
+        generator = np.random.default_rng(self.seed)
+        random = getattr(generator, NORMS[self.norm].distribution)
+
+        def draw(shape):
+            return ops.convert_to_tensor(random(size=shape), "float32")
+
+        size = min(batch_size, len(x))
+        x_adv = np.empty(x.shape, "float32")
+        for start in range(0, len(x), size):
+            batch = np.arange(start, start + size) % len(x)
+            images = ops.convert_to_tensor(x[batch], "float32")
+            labels = ops.convert_to_tensor(y[batch], "float32")
+            changed = self._ascend(
+                lambda z, labels=labels: gradient(state, z, labels),
+                images,
+                draw,
+            )
+            kept = x_adv[start : start + size]
+            kept[:] = ops.convert_to_numpy(changed)[: len(kept)]
+        return x_adv
+
+    def perturb(self, model, x, y, seed=None):
+        """Attack one batch inside a training step, compiled or not.
+
+        Args:
+            model: the model, compiled if the attack has no loss of its own.
+            x: tensor of images, floats in [0, 1].
+            y: tensor of true classes, integers or one-hot.
+            seed: the `keras.random.SeedGenerator` that draws a random start.
+
+        Returns:
+            The attacked images, a tensor shaped as `x`.
+        """
+        loss = losses.identify(self.loss, model)
+        state = variable_values(model)
+
+        def gradient(images):
+            return image_gradient(model, loss, self.training, state, images, y)
+
+        def draw(shape):
+            random = getattr(keras.random, NORMS[self.norm].distribution)
+            return random(shape, seed=seed)
+
+        return self._ascend(gradient, x, draw)
+
+    def _ascend(self, gradient, x, draw):
+        norm = NORMS[self.norm]
+
+        def within(images):
+            change = norm.project(images - x, self.eps)
+            return ops.clip(x + change, 0.0, 1.0)
+
+        images = x
+        if self.random_start:
+            images = within(x + self.eps * norm.unit_ball(draw, ops.shape(x)))
+        for _ in range(self.steps):
+            ascent = norm.steepest(gradient(images))
+            images = within(images + self.step_size * ascent)
+        return images
+
+    def get_config(self):
+        """The arguments, for Keras to save."""
+        return {
+            "eps": self.eps,
+            "step_size": self.step_size,
+            "steps": self.steps,
+            "norm": self.norm,
+            "random_start": self.random_start,
+            "seed": self.seed,
+            "training": self.training,
+            "loss": keras.saving.serialize_keras_object(self.loss),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Build from what `get_config` returned."""
+        loss = keras.saving.deserialize_keras_object(config["loss"])
+        return cls(**{**config, "loss": loss})

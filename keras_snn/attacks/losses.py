@@ -1,0 +1,56 @@
+"""The loss that an attack raises."""
+
+import keras
+from keras import ops
+
+
+def identify(attack_loss, model):
+    """What names the loss: the attack's own, or the one of `compile`.
+
+    Raises:
+        ValueError: if there is neither, or more than one loss.
+    """
+    identifier = attack_loss or getattr(model, "loss", None)
+    if identifier is None:
+        raise ValueError(
+            "An attack must know the loss it raises, or it cannot tell logits "
+            "from probabilities: compile the model with its loss, or give the "
+            "attack one, as in "
+            "`loss=keras.losses.SparseCategoricalCrossentropy("
+            f"from_logits=True)`. Received: loss=None, model={model.name}"
+        )
+    resolve(identifier)
+    return identifier
+
+
+def resolve(identifier):
+    """A function `(y, outputs) -> losses`, one for each image."""
+    try:
+        if isinstance(identifier, list | tuple | dict):
+            raise ValueError("more than one loss")
+        loss = keras.losses.get(identifier)
+    except ValueError as error:
+        raise ValueError(
+            "The loss an attack raises must be one Keras loss or function "
+            "`(y, outputs) -> losses`, or there is no one direction to go. "
+            f"Received: loss={identifier!r}"
+        ) from error
+    function = loss.call if isinstance(loss, keras.losses.Loss) else loss
+    kind = getattr(loss, "fn", loss)
+
+    def losses(y, outputs):
+        outputs = ops.cast(outputs, "float32")
+        y = _encode(y, kind, outputs.shape[-1])
+        return function(ops.cast(y, "float32"), outputs)
+
+    return losses
+
+
+def _encode(y, kind, classes):
+    """Class labels as the two cross-entropies take them."""
+    one_hot = len(y.shape) == 2 and y.shape[-1] == classes
+    if kind is keras.losses.sparse_categorical_crossentropy and one_hot:
+        return ops.argmax(y, axis=-1)
+    if kind is keras.losses.categorical_crossentropy and not one_hot:
+        return ops.one_hot(ops.cast(ops.reshape(y, (-1,)), "int32"), classes)
+    return y

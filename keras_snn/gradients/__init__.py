@@ -1,0 +1,31 @@
+"""What Keras leaves to each backend: the only backend switch of the package.
+
+`tensorflow.py`, `jax.py` and `torch.py` are twins: the same three functions,
+with the same meaning.
+
+- `gradient(function, tensors)`: the gradient of a scalar function.
+- `jit(function)`: the function, compiled.
+- `map_batch(function, model, *step)`: change the batch of a `train_step`.
+"""
+
+import keras
+
+if keras.backend.backend() == "tensorflow":
+    from keras_snn.gradients.tensorflow import gradient
+    from keras_snn.gradients.tensorflow import jit
+    from keras_snn.gradients.tensorflow import map_batch
+elif keras.backend.backend() == "jax":
+    from keras_snn.gradients.jax import gradient
+    from keras_snn.gradients.jax import jit
+    from keras_snn.gradients.jax import map_batch
+elif keras.backend.backend() == "torch":
+    from keras_snn.gradients.torch import gradient
+    from keras_snn.gradients.torch import jit
+    from keras_snn.gradients.torch import map_batch
+else:
+    raise ImportError(
+        "The Keras backend must be tensorflow, jax or torch, or there are no "
+        f"gradients. Received: backend={keras.backend.backend()}"
+    )
+
+__all__ = ["gradient", "jit", "map_batch"]

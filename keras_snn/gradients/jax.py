@@ -1,0 +1,51 @@
+"""Gradients and compilation on JAX."""
+
+import jax
+import keras
+from keras import ops
+from keras import tree
+
+
+def gradient(function, tensors):
+    """Differentiate a scalar function, eagerly or in a compiled step.
+
+    Args:
+        function: takes `tensors`, returns a scalar tensor; must alter nothing,
+            as inside a `keras.StatelessScope`.
+        tensors: float tensors: one, or a list of them.
+
+    Returns:
+        The gradients, structured as `tensors`; zeros where `function` does
+        not depend on a tensor.
+    """
+    tensors = tree.map_structure(ops.convert_to_tensor, tensors)
+    return jax.grad(function)(tensors)
+
+
+def jit(function):
+    """Compile a function of tensors; variables' values must be arguments."""
+    return jax.jit(function)
+
+
+def map_batch(function, model, state, data):
+    """Apply a function to the data that Keras hands to a `train_step`.
+
+    Args:
+        function: takes and returns the data `(x, y[, sample_weight])`; may
+            read and assign the variables of `model`.
+        model: the model whose step it is.
+        state: the values of the model's variables, which Keras on JAX hands
+            to the step beside the data.
+        data: the data.
+
+    Returns:
+        All that `super().train_step` must be given.
+    """
+    trainable, non_trainable, *others = state
+    variables = model.trainable_variables + model.non_trainable_variables
+    mapping = zip(variables, [*trainable, *non_trainable], strict=True)
+    with keras.StatelessScope(state_mapping=mapping) as scope:
+        data = function(data)
+    values = [scope.get_current_value(v) for v in variables]
+    split = len(trainable)
+    return (values[:split], values[split:], *others), data
