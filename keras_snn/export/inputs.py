@@ -1,0 +1,137 @@
+"""What a file takes and gives: its signature, samples, and their outputs."""
+
+import re
+
+import keras
+import numpy as np
+from keras import ops
+
+ROWS = 4  # Of samples that are drawn.
+
+
+def structure(model):
+    """The model's symbolic inputs as it takes them; None if subclassed."""
+    if not getattr(model, "inputs", None):
+        return None
+    if isinstance(model, keras.Sequential):
+        return model.inputs[0]
+    return model.input
+
+
+def packed(model, flat):
+    """One value an input, in the structure that the model takes."""
+    inputs = structure(model)
+    if inputs is None:
+        return flat[0]
+    return keras.tree.pack_sequence_as(inputs, flat)
+
+
+def signature(model, samples, batch_size):
+    """What the file takes.
+
+    Args:
+        model: A built Keras model.
+        samples: Its inputs, or None; they tell those of a subclassed model.
+        batch_size: Rows of every batch, or None for the model's own.
+
+    Returns:
+        A list of dicts `{"shape", "dtype", "name"}`, one an input, in the
+        order of `keras.tree.flatten`.
+    """
+    inputs = structure(model)
+    if inputs is not None:
+        specs = [
+            (tuple(t.shape), t.dtype, _name(t.name))
+            for t in keras.tree.flatten(inputs)
+        ]
+    elif samples is None:
+        raise ValueError(
+            "A subclassed model needs `samples`, which tell the shape of its "
+            f"input. Received: {model.name!r} and samples=None"
+        )
+    else:
+        x = _array(samples)
+        dtype = "float32" if x.dtype.kind == "f" else x.dtype.name
+        specs = [((None, *x.shape[1:]), dtype, "input")]
+    return [
+        {"shape": (batch_size or rows, *shape), "dtype": dtype, "name": name}
+        for (rows, *shape), dtype, name in specs
+    ]
+
+
+def sample_arrays(model, signature, samples, seed):
+    """Arrays that fit the signature, one an input: the user's, or drawn."""
+    if samples is None:
+        rng = np.random.default_rng(seed)
+        return [_drawn(spec, rng) for spec in signature]
+    if keras.tree.is_nested(structure(model)):
+        samples = keras.tree.flatten(samples)
+    else:
+        samples = [samples]
+    arrays = [_array(x) for x in samples]
+    wanted = [spec["shape"] for spec in signature]
+    shapes = [x.shape for x in arrays]
+    if (
+        not len(shapes) == len(wanted)
+        or not all(map(_fits, shapes, wanted))
+        or len({rows for rows, *_ in shapes}) > 1
+    ):
+        raise ValueError(
+            "Argument `samples` must be inputs of the model: arrays of the "
+            f"shapes {wanted}, where None is any number of at least 1, with "
+            f"as many rows each. Received: arrays of the shapes {shapes}"
+        )
+    return [
+        x.astype(spec["dtype"])
+        for x, spec in zip(arrays, signature, strict=True)
+    ]
+
+
+def outputs(model, arrays):
+    """The Keras model's outputs, by the names that the file gives them."""
+    given = model(packed(model, arrays), training=False)
+    if not isinstance(given, dict):
+        given = {
+            f"output_{index}": output
+            for index, output in enumerate(keras.tree.flatten(given))
+        }
+    found = {
+        name: ops.convert_to_numpy(ops.cast(output, "float32"))
+        for name, output in given.items()
+    }
+    if not all(np.isfinite(output).all() for output in found.values()):
+        raise ValueError(
+            "The model's outputs must be finite, or the file's cannot be "
+            f"compared with them. Received: {model.name!r}, which gives NaN "
+            "or infinity on the samples"
+        )
+    return found
+
+
+def _name(name):
+    """`name` as TensorFlow allows it."""
+    return re.sub(r"\W", "_", name).lstrip("_") or "input"
+
+
+def _array(x):
+    return ops.convert_to_numpy(x) if ops.is_tensor(x) else np.asarray(x)
+
+
+def _drawn(spec, rng):
+    rows, *shape = spec["shape"]
+    if None in shape:
+        raise ValueError(
+            "A model with inputs of any size needs `samples`, to run the file "
+            f"on. Received: samples=None and an input of shape {spec['shape']}"
+        )
+    shape = (rows or ROWS, *shape)
+    if keras.backend.is_float_dtype(spec["dtype"]):
+        return rng.random(shape).astype(spec["dtype"])
+    return rng.integers(0, 2, shape).astype(spec["dtype"])
+
+
+def _fits(shape, wanted):
+    return len(shape) == len(wanted) and all(
+        size > 0 and of in (None, size)
+        for size, of in zip(shape, wanted, strict=True)
+    )
