@@ -31,20 +31,31 @@ DEFAULT_WEIGHTS = {
 
 @dataclasses.dataclass(frozen=True)
 class WeightOwner:
-    """A weight, the layer that owns it, and the way to it.
+    """A weight, the layers that it is in, and the way to it.
 
     Attributes:
         path: Names from the wrapped model down, such as
             `"block1/conv1/kernel"`.
         weight: The `keras.Variable`.
-        layer: The layer that created it.
+        layers: The layers around it, from the wrapped one to its owner.
         index: Its place among all weights of the wrapped layer.
     """
 
     path: str
     weight: keras.Variable
-    layer: keras.layers.Layer
+    layers: tuple
     index: int
+
+    @property
+    def layer(self):
+        """The layer that owns it."""
+        return self.layers[-1]
+
+    @property
+    def is_kernel(self):
+        """Whether it is of rank 2 or more, and no bias, as attention has."""
+        bias = getattr(self.layer, "bias", None)
+        return len(self.weight.shape) > 1 and self.weight is not bias
 
     @property
     def is_default(self):
@@ -63,8 +74,12 @@ class WeightOwner:
         )
 
     def is_named(self, name):
-        """Whether `name` is this path, or a run of whole parts of it."""
-        return f"/{name}/" in f"/{self.path}/"
+        """Whether `name` is its own, or, for a kernel, that of a layer.
+
+        Names may be paths: whole parts of this one.
+        """
+        path, name = f"/{self.path}/", f"/{name}/"
+        return path.endswith(name) or (self.is_kernel and name in path)
 
 
 def weight_owners(layer):
@@ -81,28 +96,29 @@ def weight_owners(layer):
     """
     owners = {}
     prefix = "" if isinstance(layer, keras.Model) else f"{layer.name}/"
-    _collect(layer, prefix, owners, seen=set())
+    _collect(layer, (), prefix, owners, seen=set())
     taken, ordered = set(), []
     for index, weight in enumerate(layer.weights):
-        path, owner = owners[id(weight)]
+        path, layers = owners[id(weight)]
         unique, copies = path, 1
         while unique in taken:
             copies += 1
             unique = f"{path}_{copies}"
         taken.add(unique)
-        ordered.append(WeightOwner(unique, weight, owner, index))
+        ordered.append(WeightOwner(unique, weight, layers, index))
     return ordered
 
 
-def _collect(layer, prefix, owners, seen):
+def _collect(layer, around, prefix, owners, seen):
     seen.add(id(layer))
+    layers = (*around, layer)
     children = layer._flatten_layers(include_self=False, recursive=False)
     for child in children:
         if id(child) not in seen:
-            _collect(child, f"{prefix}{child.name}/", owners, seen)
+            _collect(child, layers, f"{prefix}{child.name}/", owners, seen)
     for weight in layer.weights:
         # A deeper layer that has it was there first.
-        owners.setdefault(id(weight), (prefix + weight.name, layer))
+        owners.setdefault(id(weight), (prefix + weight.name, layers))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,8 +158,9 @@ class MaskedLayer(keras.layers.Wrapper):
     Args:
         layer: A Keras layer or model, of any kind and depth.
         weights: Names of the weights to mask: paths such as
-            `"conv1/kernel"`, or whole parts of one such as `"conv1"` or
-            `"kernel"`. Defaults to the kernels of all Dense, EinsumDense,
+            `"conv1/kernel"`, or whole parts of one such as `"kernel"` or
+            `"conv1"`, a layer, whose weights of rank 2 or more are meant, but
+            no biases. Defaults to the kernels of all Dense, EinsumDense,
             convolution, and recurrent layers.
 
     Raises:
@@ -169,14 +186,24 @@ class MaskedLayer(keras.layers.Wrapper):
         self.weights_to_mask = None if weights is None else list(weights)
         self.requested_sparsity = requested_sparsity
         self.supports_masking = True
-        call = inspect.signature(layer.call).parameters
-        self._takes_training = "training" in call
+        # Keras binds arguments by it; catch-alls could not mix tensors and
+        # other values.
+        self._call_signature = inspect.signature(layer.call)
+        self._takes_training = "training" in self._call_signature.parameters
         self._masked = []
 
-    def build(self, *input_shapes, **named_shapes):
+    def __call__(self, *args, **kwargs):
         if not self.layer.built:
-            self.layer.build(*input_shapes, **named_shapes)
-            self.layer.built = True
+            # Its own call knows which shapes its build takes; run on shapes
+            # alone, it computes nothing.
+            args_of_build, kwargs_of_build = keras.tree.map_structure(
+                _as_symbol, (args, kwargs)
+            )
+            self.layer(*args_of_build, **kwargs_of_build)
+        return super().__call__(*args, **kwargs)
+
+    def build(self, input_shape=None):
+        super().build(input_shape)
         owners = weight_owners(self.layer)
         self._masked = [
             MaskedWeight(
@@ -225,7 +252,7 @@ class MaskedLayer(keras.layers.Wrapper):
         """A list of `MaskedWeight`, in the order of the layer's weights."""
         return self._masked[:]
 
-    def call(self, *args, training=None, **kwargs):
+    def call(self, inputs, *args, training=None, **kwargs):
         if training is not None and self._takes_training:
             kwargs["training"] = training
         values = {id(v): v.value for v in self._state()}
@@ -236,7 +263,7 @@ class MaskedLayer(keras.layers.Wrapper):
             )
         state = [(v, values[id(v)]) for v in self._state()]
         with keras.StatelessScope(state, collect_losses=True) as scope:
-            outputs = self.layer(*args, **kwargs)
+            outputs = self.layer(inputs, *args, **kwargs)
         for variable, before in state:
             after = scope.get_current_value(variable)
             if after is not before:  # BatchNorm statistics, random seeds.
@@ -257,11 +284,13 @@ class MaskedLayer(keras.layers.Wrapper):
             self.layer.trainable_variables + self.layer.non_trainable_variables
         )
 
-    def compute_output_spec(self, *args, training=None, **kwargs):
-        return self.layer.compute_output_spec(*args, **kwargs)
+    def compute_output_spec(self, inputs, *args, training=None, **kwargs):
+        return self.layer.compute_output_spec(inputs, *args, **kwargs)
 
-    def compute_mask(self, *args, **kwargs):
-        return self.layer.compute_mask(*args, **kwargs)
+    def compute_mask(self, inputs, previous_mask):
+        if self.layer.supports_masking:
+            return self.layer.compute_mask(inputs, previous_mask)
+        return None
 
     def get_config(self):
         return {
@@ -270,11 +299,10 @@ class MaskedLayer(keras.layers.Wrapper):
             "requested_sparsity": self.requested_sparsity,
         }
 
-    def get_build_config(self):
-        return super().get_build_config() or {}
 
-    def build_from_config(self, config):
-        if config:
-            super().build_from_config(config)
-        else:  # It was built around a layer that needed no shapes.
-            self.build()
+def _as_symbol(value):
+    """A tensor's shape and dtype alone; anything else as it is."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        dtype = keras.backend.standardize_dtype(value.dtype)
+        return keras.KerasTensor(value.shape, dtype)
+    return value

@@ -40,9 +40,10 @@ def sparsify(
             to sparsity, where the layers that it does not name get `sparsity`.
         seed: Int >= 0; the same seed draws the same masks on every backend.
         include: What to mask besides, such as DepthwiseConv or Embedding
-            layers: a layer's name, a weight's path, a layer class, a function
-            of a layer that returns a bool, or a list of these. All weights of
-            a layer of rank 2 or more are meant, unless a path tells.
+            layers: a layer's name, a weight's name or path, the class of a
+            layer or of one around it, a function of the layer that owns a
+            weight that returns a bool, or a list of these. Of a layer, its
+            weights of rank 2 or more are meant, but no biases.
         exclude: What to leave alone, likewise.
 
     Returns:
@@ -115,21 +116,10 @@ def strip(model):
         ValueError: If the model has no masks, or holds masked layers that only
             its author can take out.
     """
-    for masked in masked_weights(model).values():
-        value = masked.weight.value
-        masked.weight.assign(
-            ops.where(masked.mask.value, value, ops.zeros_like(value))
-        )
-    layers = masked_layers(model)
-    around_all = [
-        layer
-        for layer in model.layers
-        if not isinstance(layer, keras.layers.InputLayer)
-    ]
-    if around_all == layers and len(layers) == 1:
-        return layers[0].layer
-    if not hasattr(model, "inputs") or not all(
-        layer in model.layers for layer in layers
+    weights, layers = masked_weights(model), masked_layers(model)
+    by_sparsify = _is_around_all(layers[0], model)
+    if not by_sparsify and not (
+        hasattr(model, "inputs") and all(m in model.layers for m in layers)
     ):
         raise ValueError(
             "Masked layers can be taken out of a Functional or Sequential "
@@ -137,12 +127,30 @@ def strip(model):
             f"the masked layer is. Received: {model.name!r}, a "
             f"{type(model).__name__}"
         )
+    for masked in weights.values():
+        value = masked.weight.value
+        masked.weight.assign(
+            ops.where(masked.mask.value, value, ops.zeros_like(value))
+        )
+    if by_sparsify:
+        return layers[0].layer
     return keras.models.clone_model(
         model,
         clone_function=lambda layer: (
             layer.layer if isinstance(layer, MaskedLayer) else layer
         ),
     )
+
+
+def _is_around_all(masked, model):
+    """Whether `model` is what `sparsify` returns: `masked` and nothing else."""
+    steps = [
+        operation
+        for operation in getattr(model, "operations", ())
+        if not isinstance(operation, keras.layers.InputLayer)
+    ]
+    around_model = isinstance(masked.layer, keras.Model) and steps == [masked]
+    return around_model or isinstance(model, SparseModel)
 
 
 @keras.saving.register_keras_serializable(package="keras_snn")
@@ -256,12 +264,11 @@ def _matching(owners, wanted, argument):
 
 
 def _matches(owner, item):
-    if item == owner.path:
-        return True
-    if len(owner.weight.shape) < 2:  # A layer's kernels are meant.
-        return False
     if isinstance(item, str):
         return owner.is_named(item)
-    if inspect.isclass(item):
-        return isinstance(owner.layer, item)
+    if not owner.is_kernel:
+        return False
+    if inspect.isclass(item):  # The model itself counts where it is the owner.
+        layers = (*owner.layers[1:], owner.layer)
+        return any(isinstance(layer, item) for layer in layers)
     return bool(item(owner.layer))

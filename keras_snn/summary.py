@@ -118,10 +118,9 @@ def _reason(owner):
     kind = type(owner.layer).__name__
     if "Normalization" in kind:
         return "normalisation"
-    if len(owner.weight.shape) < 2 or math.prod(owner.weight.shape) == max(
-        owner.weight.shape
-    ):
-        return "bias or other vector"
     if owner.is_default:
         return "excluded"
+    shape = owner.weight.shape
+    if not owner.is_kernel or math.prod(shape) == max(shape):
+        return "bias or other vector"
     return f"{kind}: masked when included"
