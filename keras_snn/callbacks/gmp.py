@@ -12,6 +12,7 @@ update lands on the final sparsity, whether or not `frequency` meets it.
 
 import keras
 
+from keras_snn import masks
 from keras_snn.callbacks.base import MaskUpdate
 from keras_snn.mask_state import masked_weights
 from keras_snn.mask_state import set_masks
@@ -19,6 +20,15 @@ from keras_snn.mask_state import sparsity as sparsity_of
 from keras_snn.oneshot.scores import check_scope
 from keras_snn.oneshot.scores import magnitudes
 from keras_snn.oneshot.scores import masks_by_score
+from keras_snn.schedules import ConstantSparsity
+from keras_snn.schedules import DuringTraining
+from keras_snn.schedules import PolynomialDecay
+
+# By name, tfmot's two as well: their names and arguments are the same.
+SCHEDULES = {
+    schedule.__name__: schedule
+    for schedule in (ConstantSparsity, PolynomialDecay, DuringTraining)
+}
 
 
 class GMPUpdate(MaskUpdate):
@@ -79,20 +89,21 @@ class GMPUpdate(MaskUpdate):
             schedule = self.schedule.at(self.params["epochs"], steps)
         else:
             optimizer = self.model.optimizer
-            self._per_update = _accumulation(optimizer)
-            self._first = int(optimizer.iterations)
+            optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+            self._per_update = optimizer.gradient_accumulation_steps or 1
+            self._first = int(optimizer._iterations)  # Batches, not updates.
             schedule = self.schedule
         if self._in_steps is None:
-            self._in_steps, self._asked = schedule, self._first - 1
+            self._in_steps, self._asked = schedule, self._step(0) - 1
             if steps is not None:
                 left = (self.params["epochs"] - epoch) * steps
-                self._check_reached(self._first + left // self._per_update)
+                self._check_reached(self._step(left))
 
     def on_train_batch_begin(self, batch, logs=None):
-        self._advance(self._first + batch // self._per_update)
+        self._advance(self._step(batch))
 
     def on_train_batch_end(self, batch, logs=None):
-        done = self._first + (batch + 1) // self._per_update
+        done = self._step(batch + 1)
         if not self._landed and 0 <= self._end <= done:
             self._landed = True
             self.update(self.model, self._in_steps(self._end)[1])
@@ -112,18 +123,22 @@ class GMPUpdate(MaskUpdate):
                 or would empty a layer, or a weight is NaN or infinite. Nothing
                 has changed then.
         """
-        sparsity = float(sparsity)
+        sparsity = masks.check_sparsity(float(sparsity))
         weights = masked_weights(model)
         if sparsity <= sparsity_of(model):
             return
-        masks = masks_by_score(
+        chosen = masks_by_score(
             weights, magnitudes(weights), sparsity, scope=self.scope
         )
-        set_masks(model, masks, optimizer=optimizer, requested=sparsity)
+        set_masks(model, chosen, optimizer=optimizer, requested=sparsity)
 
     @property
     def _end(self):
         return getattr(self._in_steps, "end_step", -1)
+
+    def _step(self, batches):
+        """Optimizer updates done after so many batches of the epoch."""
+        return (self._first + batches) // self._per_update
 
     def _advance(self, step):
         """Asks the schedule for every step that came since; prunes once."""
@@ -137,15 +152,16 @@ class GMPUpdate(MaskUpdate):
             self.update(self.model, wanted)
 
     def _check_reached(self, last_step):
-        if self._end > last_step:
+        begin = getattr(self._in_steps, "begin_step", 0)
+        if max(begin, self._end) > last_step:
             raise ValueError(
-                "A schedule must end within training, or the final sparsity is "
-                f"never reached. Received: end_step={self._end}, and training "
-                f"ends at step {last_step}"
+                "A schedule must begin and end within training, or the final "
+                f"sparsity is never reached. Received: begin_step={begin} and "
+                f"end_step={self._end}, and training ends at step {last_step}"
             )
 
     def get_config(self):
-        """The arguments; ours and tfmot's schedules as their own configs."""
+        """The arguments; a schedule of tfmot comes back as the same of ours."""
         return {
             "schedule": keras.saving.serialize_keras_object(self.schedule),
             "scope": self.scope,
@@ -154,10 +170,7 @@ class GMPUpdate(MaskUpdate):
     @classmethod
     def from_config(cls, config):
         """The callback of a config."""
-        schedule = keras.saving.deserialize_keras_object(config["schedule"])
+        schedule = keras.saving.deserialize_keras_object(
+            config["schedule"], custom_objects=SCHEDULES
+        )
         return cls(schedule, scope=config["scope"])
-
-
-def _accumulation(optimizer):
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    return inner.gradient_accumulation_steps or 1
