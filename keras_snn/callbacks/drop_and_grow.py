@@ -23,7 +23,8 @@ class DropAndGrow(MaskUpdate):
 
     Updates come at the beginning of an epoch, so that what validation sees
     and a checkpoint saves has been trained as it is, and training ends with
-    weights that it trained. Layers whose mask is full stay as they are.
+    weights that it trained. Layers whose mask is full stay as they are, and so
+    do frozen ones, where what is grown would stay 0.
 
     Subclasses define `drop` and `grow`: NumPy arrays in, a mask out.
 
@@ -53,10 +54,7 @@ class DropAndGrow(MaskUpdate):
                 f"Argument `decay` must be one of {sorted(DECAYS)}. "
                 f"Received: {decay=}"
             )
-        if not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise ValueError(
-                f"Argument `seed` must be an int >= 0. Received: {seed=}"
-            )
+        masks.check_seed(seed)
         self.interval = interval
         self.drop_fraction = drop_fraction
         self.decay = decay
@@ -85,7 +83,7 @@ class DropAndGrow(MaskUpdate):
         dropped, grown = {}, {}
         for path, masked in masked_weights(model).items():
             mask = masked.mask_array()
-            if mask.all():
+            if mask.all() or not masked.weight.trainable:
                 continue
             weight = masked.weight_array()
             masks.check_scores(weight, path)
