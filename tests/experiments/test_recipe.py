@@ -1,0 +1,85 @@
+import csv
+import importlib.util
+import json
+import pathlib
+
+import keras
+import pytest
+
+from keras_snn.experiments import recipe
+from keras_snn.experiments import run
+
+pytestmark = pytest.mark.usefixtures("tiny_model")
+RECIPES = pathlib.Path(__file__).parents[2] / "recipes"
+TINY = "--epochs 1 --data-ratio 0.05 --methods dense set --batch-size 64"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, RECIPES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def call(tmp_path, options=TINY):
+    module = load("adversarial_vgg16")
+    arguments = [*options.split(), "--out", str(tmp_path / "out")]
+    return recipe.main(module.run, module.__doc__, module.PRESETS, arguments)
+
+
+@pytest.fixture
+def fast_export(monkeypatch):
+    """Elsewhere than on TensorFlow an export starts a process of its own."""
+    if keras.backend.backend() != "tensorflow":
+        run_trial = run.run_trial
+        monkeypatch.setattr(
+            run,
+            "run_trial",
+            lambda *args, **kw: run_trial(*args, **{**kw, "export": False}),
+        )
+
+
+def test_a_recipe_from_end_to_end(tmp_path, capsys, fast_export):
+    assert call(tmp_path) == 0
+    out = tmp_path / "out"
+    with (out / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["method"] for row in rows] == ["dense", "set"]
+    assert float(rows[1]["sparsity"]) == pytest.approx(0.9, abs=0.01)
+    assert (out / "accuracy.png").stat().st_size > 1000
+    assert (out / "accuracy.svg").stat().st_size > 1000
+    config = json.loads((out / "config.json").read_text())
+    assert config["versions"]["keras"] == keras.__version__
+    assert config["options"]["epochs"] == 1
+    networks = {path.suffix for path in out.glob("trials/*/model.*")}
+    if keras.backend.backend() == "tensorflow":
+        assert networks == {".keras", ".tflite"}
+        assert int(rows[1]["tflite_bytes"]) > 0
+    printed = capsys.readouterr().out
+    assert "2 networks" in printed and "minutes" in printed
+    assert "Adversarial" in printed and "SET" in printed
+
+    # Once more: nothing left to do. With other options: another folder.
+    assert call(tmp_path) == 0
+    assert "epoch 1/1" not in capsys.readouterr().out
+    assert call(tmp_path, TINY.replace("--epochs 1", "--epochs 2")) == 2
+    assert "another with --out" in capsys.readouterr().err
+    assert json.loads((out / "config.json").read_text()) == config
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("--sparsity 1.5", "`sparsity` must be in"),
+        ("--epochs 0", "`epochs` must be > 0"),
+        ("--data-dir missing.npz --dataset cifar10", "missing.npz"),
+        ("--data-ratio 2", "`data_ratio` must be in"),
+    ],
+)
+def test_bad_options_are_one_line_and_change_nothing(
+    tmp_path, capsys, options, says
+):
+    assert call(tmp_path, options) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and says in error
+    assert not (tmp_path / "out").exists()
