@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from keras_snn.masked_layer import MaskedLayer
+from keras_snn.masks import check_sparsity
 
 
 def masked_layers(model):
@@ -111,6 +112,8 @@ def set_masks(model, masks, *, optimizer=None, requested=None):
     set_masks(other, get_masks(model))
     ```
     """
+    if requested is not None:
+        check_sparsity(requested, "requested")
     weights = masked_weights(model)
     masks = {p: _checked(p, mask, weights) for p, mask in masks.items()}
     optimizer = _checked_optimizer(optimizer, model)

@@ -160,8 +160,9 @@ class MaskedLayer(keras.layers.Wrapper):
         weights: Names of the weights to mask: paths such as
             `"conv1/kernel"`, or whole parts of one such as `"kernel"` or
             `"conv1"`, a layer, whose weights of rank 2 or more are meant, but
-            no biases. Defaults to the kernels of all Dense, EinsumDense,
-            convolution, and recurrent layers.
+            no biases. Or their places among the weights of `layer`, which
+            stay where names given by Keras count up. Defaults to the kernels
+            of all Dense, EinsumDense, convolution, and recurrent layers.
 
     Raises:
         ValueError: When built, if a name matches no weight, or nothing is left
@@ -230,7 +231,7 @@ class MaskedLayer(keras.layers.Wrapper):
         else:
             chosen = set()
             for name in self.weights_to_mask:
-                exact = {o.path for o in owners if o.path == name}
+                exact = {o.path for o in owners if name in (o.path, o.index)}
                 named = exact or {o.path for o in owners if o.is_named(name)}
                 if not named:
                     raise ValueError(

@@ -53,6 +53,7 @@ def sparsify(
         ValueError: If the sparsity is not in [0, 1) or would empty a layer,
             the model is not built or has masks, a name matches nothing, a
             weight is both included and excluded, or none is left to mask.
+        TypeError: If `include` or `exclude` is of another kind.
 
     Example:
 
@@ -72,7 +73,9 @@ def sparsify(
         distribution,
         seed,
     )
-    masked = MaskedLayer(model, list(shapes), name=f"masked_{model.name}")
+    masked = MaskedLayer(
+        model, [owner.index for owner in chosen], name=f"masked_{model.name}"
+    )
     sparse = _around(masked, model)
     set_masks(sparse, drawn, requested=float(sparsity))
     return sparse
@@ -165,6 +168,7 @@ class SparseModel(keras.Model):
         super().__init__(**kwargs)
         self.masked = masked
         self.built = masked.built
+        self._call_signature = masked._call_signature
 
     def call(self, *args, training=None, **kwargs):
         return self.masked(*args, training=training, **kwargs)
@@ -252,6 +256,13 @@ def _matching(owners, wanted, argument):
         return set()
     matching = set()
     for item in wanted if isinstance(wanted, (list, tuple, set)) else [wanted]:
+        if not isinstance(item, str) and (
+            isinstance(item, keras.layers.Layer) or not callable(item)
+        ):
+            raise TypeError(
+                f"Argument `{argument}` must name layers or weights, or be a "
+                f"class or a function of a layer. Received: {item!r}"
+            )
         found = {owner.path for owner in owners if _matches(owner, item)}
         if not found:
             raise ValueError(
