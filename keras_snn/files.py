@@ -4,7 +4,6 @@ import contextlib
 import csv
 import json
 import os
-import tempfile
 from pathlib import Path
 
 
@@ -18,16 +17,12 @@ def written(path):
         path: Where the file shall be; its folder must exist.
     """
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=".", suffix=path.suffix
-    )
-    os.close(handle)
+    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
     try:
-        yield Path(temporary)
+        yield temporary
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_json(path, value):

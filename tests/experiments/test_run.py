@@ -23,8 +23,8 @@ def trial(method="set", **changes):
         "interval": 1,
         "batch_size": 64,
         "attack_eps": 8 / 255,
-        "attack_steps": 2,
-        "test_attack_steps": 2,
+        "attack_steps": 1,
+        "test_attack_steps": 1,
     }
     return Trial(method=method, **{**fields, **changes})
 
