@@ -17,6 +17,10 @@ def snapshot(model):
     Returns:
         A list of NumPy arrays.
     """
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and not optimizer.built:
+        # TensorFlow builds it in the first step, after the first epoch began.
+        optimizer.build(model.trainable_variables)
     return [ops.convert_to_numpy(v.value).copy() for v in _variables(model)]
 
 
@@ -33,16 +37,17 @@ def restore(model, arrays):
         ValueError: If the arrays are another model's. Nothing has changed then.
     """
     check_fits(model, arrays)
-    for variable, value in zip(_variables(model), arrays, strict=False):
-        if tuple(variable.shape) != value.shape:
-            break
+    variables = _variables(model)
+    if _shapes(variables) != _shapes(arrays):
+        variables = _of_model(model)
+    for variable, value in zip(variables, arrays, strict=False):
         variable.assign(value)
 
 
 def check_fits(model, arrays):
     """Raises a ValueError if the arrays cannot be this model's."""
-    own = [tuple(v.shape) for v in _of_model(model)]
-    if [a.shape for a in arrays[: len(own)]] != own:
+    own = _shapes(_of_model(model))
+    if _shapes(arrays)[: len(own)] != own:
         raise ValueError(
             "A snapshot belongs to the model it was taken of. Received: "
             f"{model.name!r}, whose weights have other shapes"
@@ -68,3 +73,7 @@ def _variables(model):
 
 def _of_model(model):
     return model.trainable_variables + model.non_trainable_variables
+
+
+def _shapes(arrays):
+    return [tuple(array.shape) for array in arrays]

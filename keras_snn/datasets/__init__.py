@@ -1,0 +1,84 @@
+"""Images to train on, and their augmentation.
+
+Every source gives images as float32 in [0, 1], channels last, that are whole
+multiples of 1/255, and labels as int32.
+"""
+
+import numbers
+
+from keras_snn.datasets import cifar
+from keras_snn.datasets import digits
+from keras_snn.datasets.augmentation import augmented
+from keras_snn.datasets.source import Source
+from keras_snn.datasets.source import Split
+from keras_snn.datasets.source import as_float
+from keras_snn.datasets.source import random_subset
+
+__all__ = ["SOURCES", "Source", "Split", "augmented", "load"]
+
+SOURCES = {
+    "digits": digits.DIGITS,
+    "cifar10": cifar.CIFAR10,
+    "cifar100": cifar.CIFAR100,
+}
+
+
+def load(name, *, data_dir=None, data_ratio=1.0, seed=0):
+    """Train, validation and test images with their labels.
+
+    The validation part is the last tenth of the training images, in their
+    official order, as in the code of "Are Sparse Neural Networks Better Hard
+    Sample Learners?" (arXiv 2409.09196): of CIFAR's 50,000 the first 45,000
+    train. Digits have no official parts: a stratified draw by `seed` gives a
+    fifth to the test and a tenth of the rest to the validation.
+
+    Args:
+        name: `"digits"`, scikit-learn's, 8x8 enlarged to 32x32x3; `"cifar10"`
+            or `"cifar100"`.
+        data_dir: Where the data lies: a file `*.npz`, a folder that holds
+            `<name>.npz`, or one in which TensorFlow Datasets has prepared
+            `<name>`. The file has uint8 arrays `x_train` and `x_test` of shape
+            (images, rows, cols, 3) and integer arrays `y_train` and `y_test`;
+            nothing in it is unpickled. With `None` TensorFlow Datasets
+            downloads what it lacks. Digits come with scikit-learn and take no
+            `data_dir`.
+        data_ratio: Fraction in (0, 1] of the training part to keep: images
+            drawn at random without replacement, in their order. A smaller
+            fraction of the same seed is a subset of a larger one.
+        seed: Int >= 0 of the random subset and of the digits' parts.
+
+    Returns:
+        A tuple `(train, validation, test)` of pairs `(x, y)`: float32 images
+        of shape (images, rows, cols, 3) in [0, 1] and int32 labels.
+
+    Raises:
+        FileNotFoundError: If there is no data in `data_dir`.
+        ImportError: If the package that holds or reads the data is missing.
+        OSError: If the data cannot be downloaded.
+        ValueError: If an argument is out of range, or a file is damaged or
+            holds other arrays than it should.
+
+    Example:
+
+    >>> train, validation, test = load("digits", data_ratio=0.5)
+    >>> train.x.shape
+    (646, 32, 32, 3)
+    """
+    if name not in SOURCES:
+        raise ValueError(
+            f"Argument `name` must be one of {sorted(SOURCES)}, the data that "
+            f"is known. Received: name={name!r}"
+        )
+    if not isinstance(data_ratio, numbers.Real) or not 0 < data_ratio <= 1:
+        raise ValueError(
+            "Argument `data_ratio` must be in (0, 1], the fraction of the "
+            f"training images to keep. Received: data_ratio={data_ratio!r}"
+        )
+    if not isinstance(seed, numbers.Integral) or seed < 0:
+        raise ValueError(
+            "Argument `seed` must be an integer >= 0, from which images are "
+            f"drawn. Received: seed={seed!r}"
+        )
+    train, validation, test = SOURCES[name].read(data_dir, seed)
+    train = random_subset(train, data_ratio, seed)
+    return as_float(train), as_float(validation), as_float(test)

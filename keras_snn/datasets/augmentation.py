@@ -1,0 +1,140 @@
+"""Random crops, flips and rotations, by keras-cv in a tf.data pipeline.
+
+What happens to an image is drawn from (seed, epoch, batch), never from a
+generator that runs along: a resumed run sees what an undisturbed one sees.
+"""
+
+import math
+import numbers
+
+import numpy as np
+
+from keras_snn.datasets.transforms import transforms
+
+
+def augmented(
+    x,
+    y,
+    batch_size=128,
+    *,
+    crop=4,
+    flip=True,
+    rotation=0.0,
+    shuffle=True,
+    seed=0,
+    initial_epoch=0,
+):
+    """Batches for `fit`, on any backend, with each image changed at random.
+
+    Every pass over the result is an epoch of its own: another order, other
+    crops. So tell `fit` not to shuffle, which it cannot, or it warns. The
+    defaults are those of "Are Sparse Neural Networks Better Hard Sample
+    Learners?" (arXiv 2409.09196), which for adversarial training on CIFAR-100
+    adds `rotation=15`.
+
+    Args:
+        x: Float images in [0, 1] of shape (images, rows, cols, channels).
+        y: Labels, one for each image.
+        batch_size: Images in a batch; the last one may be smaller.
+        crop: Pixels of black around an image before a window of its own size
+            is cut out: it moves by up to `crop` pixels each way. 0 for none.
+        flip: Whether to swap left and right in half of the images.
+        rotation: Largest angle in degrees, in [0, 180], of a turn either way
+            about the centre; bilinear, black outside. 0 for none.
+        shuffle: Whether to draw an order of the images for each epoch.
+        seed: Int >= 0. One seed is one sequence of epochs.
+        initial_epoch: Int >= 0, the first epoch of that sequence: what `fit`
+            is told when it resumes a run.
+
+    Returns:
+        A `tf.data.Dataset` of pairs `(images, labels)`, float32 in [0, 1].
+
+    Raises:
+        ImportError: If keras-cv or TensorFlow is not installed.
+        ValueError: If an argument is out of range.
+
+    Example:
+
+    >>> train, validation, _ = keras_snn.datasets.load("cifar10")
+    >>> model.fit(augmented(*train), epochs=200, shuffle=False)
+    """
+    x, y = np.asarray(x), np.asarray(y)
+    _check_pairs(x, y)
+    _check_integer("batch_size", batch_size, 1)
+    _check_integer("crop", crop, 0)
+    _check_integer("seed", seed, 0)
+    _check_integer("initial_epoch", initial_epoch, 0)
+    if not isinstance(rotation, numbers.Real) or not 0 <= rotation <= 180:
+        raise ValueError(
+            "Argument `rotation` must be in [0, 180], the largest angle in "
+            f"degrees. Received: rotation={rotation!r}"
+        )
+    changes = transforms(crop, flip, rotation)
+    import tensorflow as tf
+
+    fold_in = tf.random.experimental.stateless_fold_in
+    steps = math.ceil(len(x) / batch_size)
+    with tf.device("CPU"):
+        images, labels = tf.constant(x, "float32"), tf.constant(y)
+        epoch = tf.Variable(initial_epoch, dtype="int64", trainable=False)
+
+    def one_epoch(_):
+        key = tf.stack([tf.constant(seed, "int64"), epoch])
+        order = tf.range(len(x))
+        if shuffle:
+            order = tf.random.experimental.stateless_shuffle(order, key)
+        batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        return batches.enumerate().map(
+            lambda step, rows: one_batch(fold_in(key, step), rows),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+
+    def one_batch(key, rows):
+        batch = tf.gather(images, rows)
+        for index, change in enumerate(changes):
+            batch = change(batch, fold_in(key, index))
+        return batch, tf.gather(labels, rows)
+
+    def count_epoch(step, batch):
+        epoch.assign_add(tf.cast(step == steps - 1, "int64"))
+        return batch
+
+    # The epoch ends when its last batch is handed out, not when it is
+    # prefetched: so nothing may be prefetched after `count_epoch`.
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False
+    return (
+        tf.data.Dataset.range(1)
+        .flat_map(one_epoch)
+        .prefetch(tf.data.AUTOTUNE)
+        .enumerate()
+        .map(count_epoch)
+        .apply(tf.data.experimental.assert_cardinality(steps))
+        .with_options(options)
+    )
+
+
+def _check_pairs(x, y):
+    if x.ndim != 4 or x.dtype.kind != "f" or x.size == 0:
+        raise ValueError(
+            "Argument `x` must be float images of shape (images, rows, cols, "
+            f"channels). Received: x of dtype={x.dtype}, shape={x.shape}"
+        )
+    if not (x.min() >= 0 and x.max() <= 1):
+        raise ValueError(
+            "Argument `x` must be images in [0, 1], or black is not 0. "
+            f"Received: x from {x.min()} to {x.max()}"
+        )
+    if y.shape[:1] != x.shape[:1]:
+        raise ValueError(
+            "Argument `y` must hold one label for each image. Received: "
+            f"{len(x)} images, y of shape={y.shape}"
+        )
+
+
+def _check_integer(name, value, least):
+    if not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(
+            f"Argument `{name}` must be an integer >= {least}. Received: "
+            f"{name}={value!r}"
+        )
