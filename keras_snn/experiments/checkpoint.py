@@ -47,8 +47,8 @@ class EpochCheckpoint(keras.callbacks.Callback):
 
     def clear(self):
         """Removes the checkpoint; the history stays."""
-        for path in self.folder.glob("epoch-*.npz"):
-            path.unlink()
+        for path in (*self.folder.glob("epoch-*"), *self.folder.glob(".*")):
+            path.unlink()  # Hidden files are of writes that were killed.
 
     def on_epoch_begin(self, epoch, logs=None):
         self._began = time.perf_counter()

@@ -1,7 +1,8 @@
 """The paper's figures, in matplotlib.
 
-Colours are those of Okabe and Ito, "Color Universal Design", which people with
-any colour vision tell apart.
+Each takes rows of results, as `run_grid` returns them, and gives a matplotlib
+figure. Colours are those of Okabe and Ito, "Color Universal Design", which
+people with any colour vision tell apart; markers tell methods apart as well.
 """
 
 import statistics
@@ -11,6 +12,17 @@ from keras_snn.experiments.methods import METHODS
 from keras_snn.files import written
 
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#666666"
+STYLES = {
+    "dense": ("#000000", "o"),
+    "snip": ("#0072B2", "o"),
+    "set": ("#D55E00", "s"),
+    "gmp": ("#009E73", "^"),
+    "omp": ("#CC79A7", "D"),
+    "lth": ("#E69F00", "v"),
+    "omp_erk": ("#56B4E9", "P"),
+    "random": ("#7A7A00", "X"),
+    "uniform": ("#999999", "*"),
+}
 
 
 def save(figure, path):
@@ -30,89 +42,271 @@ def save(figure, path):
     return paths
 
 
-def accuracy_bars(results, title):
-    """Clean and adversarial accuracy of each method, as in Figures 6 and 10.
+def accuracy_lines(results, title):
+    """Test accuracy by sparsity: Figures 2, 3, 4, 5 and 9.
 
-    A panel for each data ratio and sparsity; bars are means over seeds, their
-    whiskers standard deviations.
+    A panel for each data ratio and severity; a line for each method: the mean
+    over seeds, in a band of one standard deviation. The dense network is a
+    dashed line across.
 
     Args:
-        results: List of dicts, of `run_grid`.
+        results: List of dicts.
         title: Of the figure.
-
-    Returns:
-        A matplotlib figure.
     """
-    import matplotlib.pyplot as plt
+    panels = _panels(results, "data_ratio", "severity")
+    figure, axes = _axes(len(panels), title)
+    for axis, (setting, rows) in zip(axes, panels.items(), strict=True):
+        for method in _methods(rows):
+            groups = _groups(rows, method)
+            means, spreads = _statistics(groups.values(), "clean_accuracy")
+            where = list(groups)
+            colour, marker = STYLES[method]
+            style = {"color": colour, "label": METHODS[method].label}
+            if method == "dense":  # It has no sparsity: a line across.
+                where, means, spreads = [0, 1], means * 2, spreads * 2
+                style |= {"ls": "--", "transform": axis.get_yaxis_transform()}
+            else:
+                style |= {"marker": marker, "ms": 4}
+            axis.plot(where, means, lw=1.4, **style)
+            axis.fill_between(
+                where,
+                [m - s for m, s in zip(means, spreads, strict=True)],
+                [m + s for m, s in zip(means, spreads, strict=True)],
+                color=colour,
+                alpha=0.13,
+                lw=0,
+                transform=style.get("transform", axis.transData),
+            )
+        axis.set_title(_setting(setting, panels), fontsize=10)
+        axis.set_xlabel("Sparsity")
+    axes[0].set_ylabel("Test accuracy (%)")
+    return _finished(figure, axes)
 
-    panels = _panels(results)
-    figure, axes = plt.subplots(
-        1,
-        len(panels),
-        figsize=(1.6 + 4.4 * len(panels), 3.6),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis, ((ratio, sparsity), rows) in zip(
-        axes[0], panels.items(), strict=True
-    ):
-        methods = [m for m in METHODS if any(r["method"] == m for r in rows)]
-        for shift, name, label, colour in (
-            (-0.2, "clean_accuracy", "Clean", BLUE),
-            (0.2, "adversarial_accuracy", "Adversarial", ORANGE),
-        ):
-            values = [
-                [100 * r[name] for r in rows if r["method"] == method]
-                for method in methods
-            ]
+
+def accuracy_bars(results, title):
+    """Accuracy of each method as bars: Figures 6, 10, 8 (a, b), 13 and 14.
+
+    A panel for each data ratio and sparsity; clean accuracy and, where it was
+    measured, adversarial; means over seeds, whiskers of one standard deviation.
+
+    Args:
+        results: List of dicts.
+        title: Of the figure.
+    """
+    kinds = [("clean_accuracy", "Clean", BLUE)]
+    if any("adversarial_accuracy" in row for row in results):
+        kinds.append(("adversarial_accuracy", "Adversarial", ORANGE))
+    panels = _panels(results, "data_ratio", "requested_sparsity")
+    figure, axes = _axes(len(panels), title)
+    width = 0.8 / len(kinds)
+    for axis, (setting, rows) in zip(axes, panels.items(), strict=True):
+        methods = _methods(rows)
+        for number, (name, label, colour) in enumerate(kinds):
+            groups = [[r for r in rows if r["method"] == m] for m in methods]
+            means, spreads = _statistics(groups, name)
+            shift = (number - (len(kinds) - 1) / 2) * width
             bars = axis.bar(
                 [place + shift for place in range(len(methods))],
-                [statistics.fmean(v) for v in values],
-                0.4,
-                yerr=_spread(values),
+                means,
+                width,
+                yerr=spreads if any(spreads) else None,
                 error_kw={"ecolor": GREY, "capsize": 2},
                 label=label,
                 color=colour,
             )
             axis.bar_label(bars, fmt="%.1f", fontsize=7, padding=1)
-        axis.set_xticks(
-            range(len(methods)), [METHODS[m].label for m in methods]
-        )
-        axis.set_title(
-            f"data ratio {ratio:g}, sparsity {sparsity:g}", fontsize=10
-        )
+        labels = [METHODS[m].label.replace(" ", "\n") for m in methods]
+        axis.set_xticks(range(len(methods)), labels, fontsize=8)
+        axis.set_title(_setting(setting, panels), fontsize=10)
         axis.set_ylim(0, 109)
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0][0].set_ylabel("Test accuracy (%)")
-    figure.legend(
-        *axes[0][0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=2,
-        frameon=False,
+    axes[0].set_ylabel("Test accuracy (%)")
+    return _finished(figure, axes)
+
+
+def density_lines(results, title):
+    """Density of each convolution, from the first on: Figures 7, 11 and 12.
+
+    A panel for each data ratio and sparsity; means over seeds. The dense
+    network, whose densities are all 1, is not drawn.
+
+    Args:
+        results: List of dicts with `layer_densities`.
+        title: Of the figure.
+    """
+    panels = _panels(results, "data_ratio", "requested_sparsity")
+    figure, axes = _axes(len(panels), title)
+    for axis, (setting, rows) in zip(axes, panels.items(), strict=True):
+        for method in _methods([r for r in rows if r["layer_densities"]]):
+            found = [
+                r["layer_densities"] for r in rows if r["method"] == method
+            ]
+            layers = [p for p in found[0] if "conv" in p or "shortcut" in p]
+            colour, marker = STYLES[method]
+            axis.plot(
+                range(1, len(layers) + 1),
+                [statistics.fmean(d[layer] for d in found) for layer in layers],
+                marker=marker,
+                ms=4,
+                lw=1.2,
+                color=colour,
+                label=METHODS[method].label,
+            )
+        axis.set_title(_setting(setting, panels), fontsize=10)
+        axis.set_xlabel("Convolution, from the input on")
+        axis.set_ylim(-0.03, 1.05)
+    axes[0].set_ylabel("Density")
+    return _finished(figure, axes)
+
+
+def flops_bubbles(results, title):
+    """Accuracy by training FLOPs, bubbles by parameters: Figure 8 (c, d).
+
+    A bubble for each method and sparsity; its area is in proportion to the
+    active parameters.
+
+    Args:
+        results: List of dicts with `training_flops`.
+        title: Of the figure.
+    """
+    panels = _panels(results, "data_ratio")
+    figure, axes = _axes(len(panels), title)
+    largest = max(row["active_parameters"] for row in results)
+    for axis, (setting, rows) in zip(axes, panels.items(), strict=True):
+        for method in _methods(rows):
+            groups = _groups(rows, method).values()
+            axis.scatter(
+                [_mean(group, "training_flops") for group in groups],
+                _statistics(groups, "clean_accuracy")[0],
+                s=[
+                    400 * _mean(group, "active_parameters") / largest
+                    for group in groups
+                ],
+                color=STYLES[method][0],
+                alpha=0.6,
+                edgecolor="white",
+                label=METHODS[method].label,
+            )
+        axis.set_title(_setting(setting, panels), fontsize=10)
+        axis.set_xscale("log")
+        axis.set_xlabel("Training FLOPs")
+    axes[0].set_ylabel("Test accuracy (%)")
+    return _finished(figure, axes)
+
+
+def example_images(lines, title):
+    """Images in labelled lines: Figure 1.
+
+    Args:
+        lines: Dict of heading to array of images in [0, 1], of shape
+            (images, rows, cols, 3).
+        title: Of the figure.
+    """
+    import matplotlib.pyplot as plt
+
+    most = max(len(images) for images in lines.values())
+    figure, axes = plt.subplots(
+        len(lines),
+        most,
+        figsize=(0.9 * most + 1.2, 0.9 * len(lines) + 0.7),
+        squeeze=False,
+        layout="constrained",
     )
+    for row, (heading, images) in zip(axes, lines.items(), strict=True):
+        for axis in row:
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        for axis, image in zip(row, images, strict=False):
+            axis.imshow(image, vmin=0, vmax=1)
+        row[0].set_ylabel(heading, rotation=0, ha="right", va="center")
     figure.suptitle(title, fontsize=11)
     plt.close(figure)
     return figure
 
 
-def _spread(values):
-    """Standard deviations over seeds; None where there is but one seed."""
-    if not all(v[1:] for v in values):
-        return None
-    return [statistics.stdev(v) for v in values]
-
-
-def _panels(results):
-    """Results by (data ratio, sparsity); dense ones stand in each."""
+def _panels(results, *names):
+    """Rows by the values of some columns; dense ones stand in each."""
+    sparsities = "requested_sparsity" in names
     panels = {}
     for row in results:
-        if row["method"] != "dense":
-            key = (row["data_ratio"], row["requested_sparsity"])
+        if row["method"] != "dense" or not sparsities:
+            key = tuple((name, row[name]) for name in names)
             panels.setdefault(key, []).append(row)
     dense = [row for row in results if row["method"] == "dense"]
     if not panels:
-        panels = {(row["data_ratio"], 0.0): [] for row in dense}
-    for (ratio, _), rows in panels.items():
-        rows += [row for row in dense if row["data_ratio"] == ratio]
+        return {tuple((name, dense[0][name]) for name in names): dense}
+    for key, rows in panels.items() if sparsities else ():
+        same = [item for item in key if item[0] != "requested_sparsity"]
+        rows += [r for r in dense if all(r[name] == v for name, v in same)]
     return panels
+
+
+def _setting(key, panels):
+    """What a panel is of, as a title; the severity where there are several."""
+    names = {
+        "data_ratio": "data ratio",
+        "requested_sparsity": "sparsity",
+        "severity": "severity",
+    }
+    return ", ".join(
+        f"{names[name]} {value:g}"
+        for place, (name, value) in enumerate(key)
+        if name != "severity" or len({other[place] for other in panels}) > 1
+    )
+
+
+def _methods(rows):
+    return [m for m in METHODS if any(row["method"] == m for row in rows)]
+
+
+def _groups(rows, method):
+    """The rows of a method by sparsity, in order."""
+    groups = {}
+    for row in sorted(rows, key=lambda row: row["requested_sparsity"]):
+        if row["method"] == method:
+            groups.setdefault(row["requested_sparsity"], []).append(row)
+    return groups
+
+
+def _mean(rows, name):
+    return statistics.fmean(row[name] for row in rows)
+
+
+def _statistics(groups, name):
+    """Means and standard deviations of a share, in per cent."""
+    values = [[100 * row[name] for row in rows] for rows in groups]
+    means = [statistics.fmean(v) for v in values]
+    return means, [statistics.stdev(v) if v[1:] else 0.0 for v in values]
+
+
+def _axes(count, title):
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(
+        1,
+        count,
+        figsize=(1.6 + 4.4 * count, 3.6),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    figure.suptitle(title, fontsize=11)
+    plt.close(figure)
+    return figure, list(axes[0])
+
+
+def _finished(figure, axes):
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    handles, labels = axes[0].get_legend_handles_labels()
+    legend = figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=6,
+        frameon=False,
+        fontsize=9,
+    )
+    for handle in legend.legend_handles:
+        if hasattr(handle, "set_sizes"):  # Bubbles, of whatever size.
+            handle.set_sizes([40])
+    return figure

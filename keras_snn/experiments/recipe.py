@@ -35,8 +35,9 @@ def options(doc, presets, arguments=None):
 
     Args:
         doc: The recipe's docstring, for `--help`.
-        presets: Dict of preset name to a dict of options: those of `Trial`,
-            and `methods`, `sparsity`, `data_ratio`, `seeds`, which are lists.
+        presets: Dict of preset name to a dict of options: fields of `Trial`,
+            and `methods`, `sparsity`, `data_ratio`, `severity`, `seeds`, which
+            are lists.
         arguments: List of strings. Defaults to those of the process.
 
     Returns:
@@ -52,6 +53,7 @@ def options(doc, presets, arguments=None):
     add("--methods", nargs="+", choices=sorted(METHODS), metavar="METHOD")
     add("--sparsity", nargs="+", type=float, metavar="S")
     add("--data-ratio", nargs="+", type=float, metavar="R")
+    add("--severity", nargs="+", type=int, metavar="1..6")
     add("--seeds", nargs="+", type=int, metavar="SEED")
     add("--epochs", type=int)
     add("--width", type=float, help="factor on every layer's channels")
@@ -68,51 +70,45 @@ def options(doc, presets, arguments=None):
     return argparse.Namespace(**settings)
 
 
-def trials(settings, **fixed):
+def trials(settings):
     """The grid of trials that the options span.
 
     Args:
         settings: What `options` returned.
-        **fixed: Fields of `Trial` that make the experiment what it is.
 
     Returns:
         A list of `Trial`, each once: a dense network has one sparsity.
     """
+    spanned = ("data_ratio", "severity", "seed", "sparsity", "method")
     fields = {
         name: value
         for name, value in vars(settings).items()
-        if name in Trial.__dataclass_fields__
-        and name not in ("sparsity", "data_ratio")
+        if name in Trial.__dataclass_fields__ and name not in spanned
     }
     grid = itertools.product(
-        settings.data_ratio, settings.seeds, settings.sparsity, settings.methods
+        settings.data_ratio,
+        settings.severity,
+        settings.seeds,
+        settings.sparsity,
+        settings.methods,
     )
     return list(
         dict.fromkeys(
-            Trial(
-                **{**fields, **fixed},
-                data_ratio=ratio,
-                seed=seed,
-                sparsity=sparsity,
-                method=method,
-            )
-            for ratio, seed, sparsity, method in grid
+            Trial(**fields, **dict(zip(spanned, values, strict=True)))
+            for values in grid
         )
     )
 
 
-def run(settings, grid, *, export=False):
-    """Runs a recipe's grid, telling first what it will do.
-
-    Writes `config.json` before and `results.csv` after.
+def begin(settings, grid):
+    """Tells what a recipe will do, and takes its folder for it.
 
     Args:
         settings: What `options` returned.
         grid: List of `Trial`.
-        export: Whether to write each network as TFLite, too.
 
     Returns:
-        A list of results, dicts.
+        The training images and their labels, all of them.
 
     Raises:
         ValueError: If the folder holds another configuration's results.
@@ -128,6 +124,23 @@ def run(settings, grid, *, export=False):
         "it was.",
         flush=True,
     )
+    return train
+
+
+def run(settings, grid, *, export=False):
+    """Runs a recipe's grid, telling first what it will do.
+
+    Writes `config.json` before and `results.csv` after.
+
+    Args:
+        settings: What `options` returned.
+        grid: List of `Trial`.
+        export: Whether to write each network as TFLite, too.
+
+    Returns:
+        A list of results, dicts.
+    """
+    begin(settings, grid)
     results = run_grid(
         grid,
         settings.out,
@@ -135,7 +148,11 @@ def run(settings, grid, *, export=False):
         export=export,
         say=lambda line: print(line, flush=True),
     )
-    write_csv(settings.out / "results.csv", results)
+    table = [
+        {name: v for name, v in row.items() if name != "layer_densities"}
+        for row in results
+    ]
+    write_csv(settings.out / "results.csv", table)
     return results
 
 
@@ -143,7 +160,8 @@ def minutes(grid, images):
     """A guess at the time that a grid takes on two cores."""
     seconds = 0.0
     for trial in grid:
-        passes = 1 + (trial.attack_steps if trial.attack_eps else 0)
+        attacked = trial.hard == "adversarial"
+        passes = 1 + (trial.attack_steps if attacked else 0)
         seconds += (
             SECONDS_A_PASS[trial.model]
             * trial.width**2

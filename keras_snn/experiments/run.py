@@ -14,6 +14,7 @@ from keras_snn.attacks import PGD
 from keras_snn.attacks import AdversarialModel
 from keras_snn.attacks import adversarial_accuracy
 from keras_snn.experiments.checkpoint import EpochCheckpoint
+from keras_snn.experiments.data import trial_data
 from keras_snn.experiments.methods import METHODS
 from keras_snn.experiments.progress import Progress
 from keras_snn.export import export_tflite
@@ -25,9 +26,6 @@ from keras_snn.mask_state import sparsity
 from keras_snn.models.parts import STATISTICS
 from keras_snn.sparsify import sparsify
 from keras_snn.sparsify import strip
-
-# The subset of the data is one draw for every run, as in the official code.
-DATA_SEED = 0
 
 
 def run_grid(trials, out, *, data_dir=None, export=False, say=print):
@@ -103,16 +101,9 @@ def run_trial(trial, out, *, data_dir=None, export=False, say=print):
     method = METHODS[trial.method]
     trained = None
     if method.from_dense:
-        if not (Path(out) / "trials" / trial.dense.key).exists():
-            say(f"    first the dense network that {method.label} prunes")
-        run_trial(trial.dense, out, data_dir=data_dir, export=export, say=say)
-        dense = Path(out) / "trials" / trial.dense.key / "model.keras"
-        trained = keras.saving.load_model(dense).get_weights()
-    data = datasets.load(
-        trial.dataset,
-        data_dir=data_dir,
-        data_ratio=trial.data_ratio,
-        seed=DATA_SEED,
+        trained = network(trial.dense, out, data_dir, say).get_weights()
+    data = trial_data(
+        trial, out, data_dir, lambda t: network(t, out, data_dir, say)
     )
     unfinished = folder.with_name(folder.name + ".unfinished")
     unfinished.mkdir(parents=True, exist_ok=True)
@@ -123,12 +114,15 @@ def run_trial(trial, out, *, data_dir=None, export=False, say=print):
     result = {
         "trial": trial.key,
         "method": trial.method,
+        "hard": trial.hard,
+        "severity": trial.severity,
         "requested_sparsity": trial.sparsity,
         "sparsity": 0.0 if trial.method == "dense" else sparsity(model),
         "data_ratio": trial.data_ratio,
         "seed": trial.seed,
         **evaluate(trial, trainer, data[2]),
         "active_parameters": active_parameters(model),
+        "layer_densities": layer_densities(model),
         "seconds": sum(row["seconds"] for row in checkpoint.rows),
     }
     plain = model if trial.method == "dense" else strip(model)
@@ -147,6 +141,25 @@ def run_trial(trial, out, *, data_dir=None, export=False, say=print):
     checkpoint.clear()
     os.replace(unfinished, folder)
     return result
+
+
+def network(trial, out, data_dir=None, say=print):
+    """The trained network of a trial that others build on.
+
+    Args:
+        trial: The `Trial`; it is run if it was not yet.
+        out: Folder for the results.
+        data_dir: Where the data lies.
+        say: Called with each line that tells how far it is.
+
+    Returns:
+        A Keras model, not compiled.
+    """
+    path = Path(out) / "trials" / trial.key / "model.keras"
+    if not path.exists():
+        say(f"    first the dense network to begin with, {trial.key}")
+    run_trial(trial, out, data_dir=data_dir, say=say)
+    return keras.saving.load_model(path)
 
 
 def build(trial, images):
@@ -177,7 +190,7 @@ def build(trial, images):
             seed=trial.seed,
         )
     trainer = model
-    if trial.attack_eps:
+    if trial.hard == "adversarial":
         trainer = AdversarialModel(
             model, attack(trial, trial.attack_steps), name="adversarial"
         )
@@ -205,10 +218,12 @@ def optimizer(trial, steps_per_epoch):
     """
     momentum = 0.9
     steps = trial.epochs * steps_per_epoch
-    rate = keras.optimizers.schedules.PiecewiseConstantDecay(
-        [steps // 2, steps * 3 // 4],
-        [trial.learning_rate / 10**i for i in range(3)],
-    )
+    rate = trial.learning_rate
+    if trial.milestones:
+        rate = keras.optimizers.schedules.PiecewiseConstantDecay(
+            [round(share * steps) for share in trial.milestones],
+            [rate / 10**i for i in range(len(trial.milestones) + 1)],
+        )
     return keras.optimizers.SGD(
         rate,
         momentum=momentum,
@@ -251,11 +266,20 @@ def evaluate(trial, trainer, test):
     """Accuracies on the test images: clean, and attacked where trained so."""
     logits = trainer.predict(test.x, batch_size=256, verbose=0)
     accuracies = {"clean_accuracy": float((logits.argmax(1) == test.y).mean())}
-    if trial.attack_eps:
+    if trial.hard == "adversarial":
         accuracies["adversarial_accuracy"] = adversarial_accuracy(
             trainer, attack(trial, trial.test_attack_steps), test.x, test.y
         )
     return accuracies
+
+
+def layer_densities(model):
+    """Share of active weights of each masked weight, by path."""
+    try:
+        masks = get_masks(model)
+    except ValueError:  # A dense model.
+        return {}
+    return {path: float(mask.mean()) for path, mask in masks.items()}
 
 
 def active_parameters(model):

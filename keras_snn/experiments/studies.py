@@ -1,0 +1,61 @@
+"""The paper's kinds of experiment, each a function of a recipe's options."""
+
+import numpy as np
+
+from keras_snn import datasets
+from keras_snn.experiments import data
+from keras_snn.experiments import figures
+from keras_snn.experiments import recipe
+from keras_snn.experiments import run
+from keras_snn.experiments import tables
+
+MOST_CLASSES = 10
+TITLES = {
+    "adversarial": "adversarial training (PGD)",
+    "corruption": "common corruptions",
+    "el2n": "hardest samples by EL2N",
+}
+
+
+def compare(settings, figure, *, name="accuracy", export=False):
+    """Runs a grid of trials, and shows it as a figure and a table.
+
+    Args:
+        settings: The recipe's options.
+        figure: A function of `keras_snn.experiments.figures`.
+        name: Of the figure's files, without suffix.
+        export: Whether to write each network as TFLite, too.
+
+    Returns:
+        The results, a list of dicts.
+    """
+    results = recipe.run(settings, recipe.trials(settings), export=export)
+    title = f"{settings.model} on {settings.dataset}, {TITLES[settings.hard]}"
+    figures.save(figure(results, title), settings.out / name)
+    tables.show(results)
+    print(f"Results, figure and networks are in {settings.out}/")
+    return results
+
+
+def examples(settings, per_class=5):
+    """Shows the images of the highest and the lowest EL2N: Figure 1.
+
+    Args:
+        settings: The recipe's options.
+        per_class: How many images of each kind and class.
+    """
+    trial = recipe.trials(settings)[0]
+    train = recipe.begin(settings, trial.scoring)
+    scores = data.scores(
+        trial, train, lambda t: run.network(t, settings.out, settings.data_dir)
+    )
+    classes = datasets.SOURCES[trial.dataset].classes
+    columns = {}
+    for label in range(min(classes, MOST_CLASSES)):
+        of_class = np.flatnonzero(train.y == label)
+        order = of_class[np.argsort(scores[of_class], kind="stable")]
+        columns[f"{label} low"] = train.x[order[:per_class]]
+        columns[f"{label} high"] = train.x[order[::-1][:per_class]]
+    title = f"Lowest and highest EL2N of {trial.dataset}, by class"
+    figures.save(figures.example_images(columns, title), settings.out / "el2n")
+    print(f"The figure is in {settings.out}/")
