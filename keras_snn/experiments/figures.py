@@ -153,6 +153,7 @@ def density_lines(results, title):
             )
         axis.set_title(_setting(setting, panels), fontsize=10)
         axis.set_xlabel("Convolution, from the input on")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.set_ylim(-0.03, 1.05)
     axes[0].set_ylabel("Density")
     return _finished(figure, axes)

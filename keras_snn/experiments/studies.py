@@ -10,6 +10,12 @@ from keras_snn.experiments import run
 from keras_snn.experiments import tables
 
 MOST_CLASSES = 10
+NAMES = {
+    "resnet18": "ResNet18",
+    "resnet34": "ResNet34",
+    "vgg16": "VGG16",
+    "vgg19": "VGG19",
+}
 TITLES = {
     "adversarial": "adversarial training (PGD)",
     "corruption": "common corruptions",
@@ -30,7 +36,7 @@ def compare(settings, figure, *, name="accuracy", export=False):
         The results, a list of dicts.
     """
     results = recipe.run(settings, recipe.trials(settings), export=export)
-    title = f"{settings.model} on {settings.dataset}, {TITLES[settings.hard]}"
+    title = f"{NAMES[settings.model]} on {settings.dataset}, {TITLES[settings.hard]}"
     figures.save(figure(results, title), settings.out / name)
     tables.show(results)
     print(f"Results, figure and networks are in {settings.out}/")
