@@ -132,8 +132,8 @@ class PolynomialDecay(PruningSchedule):
 
     Example:
 
-    >>> PolynomialDecay(0.0, 0.8, begin_step=0, end_step=100)(50)
-    (False, 0.7)
+    >>> PolynomialDecay(0.0, 0.5, begin_step=0, end_step=100)(50)
+    (False, 0.4375)
     """
 
     def __init__(
@@ -163,8 +163,7 @@ class PolynomialDecay(PruningSchedule):
         progress = (_as_float(step) - self.begin_step) / float(
             self.end_step - self.begin_step
         )
-        # Clipped to [0, 1] by operators that every array type has.
-        remaining = 1 - (abs(progress) + 1 - abs(progress - 1)) / 2
+        remaining = _positive(1 - _positive(progress))
         change = self.initial_sparsity - self.final_sparsity
         return change * remaining**self.power + self.final_sparsity
 
@@ -274,6 +273,11 @@ def check_interval(interval):
             f"masks would never change. Received: interval={interval!r}"
         )
     return interval
+
+
+def _positive(value):
+    """The larger of `value` and 0, exactly, of any array type."""
+    return (value + abs(value)) / 2
 
 
 def _as_float(step):
