@@ -36,7 +36,8 @@ def compare(settings, figure, *, name="accuracy", export=False):
         The results, a list of dicts.
     """
     results = recipe.run(settings, recipe.trials(settings), export=export)
-    title = f"{NAMES[settings.model]} on {settings.dataset}, {TITLES[settings.hard]}"
+    where = f"{NAMES[settings.model]} on {settings.dataset}"
+    title = f"{where}, {TITLES[settings.hard]}"
     figures.save(figure(results, title), settings.out / name)
     tables.show(results)
     print(f"Results, figure and networks are in {settings.out}/")

@@ -5,7 +5,7 @@ from keras_snn import models
 
 
 def tiny(input_shape, classes, *, width=1.0, normalization=None, seed=0):
-    """Stands in for VGG16, so that a trial takes a second."""
+    """Stands in for each network, so that a trial takes a second."""
     image = keras.Input(input_shape, name="image")
     x = keras.layers.AveragePooling2D(4, name="shrink")(image)
     x = keras.layers.Conv2D(
@@ -26,4 +26,5 @@ def uniform(seed):
 
 @pytest.fixture
 def tiny_model(monkeypatch):
-    monkeypatch.setattr(models, "vgg16", tiny)
+    for name in ("resnet18", "resnet34", "vgg16", "vgg19"):
+        monkeypatch.setattr(models, name, tiny)

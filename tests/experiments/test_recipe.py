@@ -21,8 +21,8 @@ def load(name):
     return module
 
 
-def call(tmp_path, options=TINY):
-    module = load("adversarial_vgg16")
+def call(tmp_path, options=TINY, name="adversarial_vgg16"):
+    module = load(name)
     arguments = [*options.split(), "--out", str(tmp_path / "out")]
     return recipe.main(module.run, module.__doc__, module.PRESETS, arguments)
 
@@ -65,6 +65,46 @@ def test_a_recipe_from_end_to_end(tmp_path, capsys, fast_export):
     assert call(tmp_path, TINY.replace("--epochs 1", "--epochs 2")) == 2
     assert "another with --out" in capsys.readouterr().err
     assert json.loads((out / "config.json").read_text()) == config
+
+
+FIGURES = {
+    "adversarial_resnet18": "accuracy",
+    "corruption_resnet18": "accuracy",
+    "corruption_resnet34": "accuracy",
+    "corruption_vgg19": "accuracy",
+    "density_variants": "accuracy",
+    "el2n_examples": "el2n",
+    "el2n_resnet18": "accuracy",
+    "el2n_resnet34": "accuracy",
+    "layer_density": "density",
+    "training_flops": "flops",
+}
+
+
+def test_every_recipe_is_tried():
+    names = {path.stem for path in RECIPES.glob("*.py")}
+    assert names == {*FIGURES, "adversarial_vgg16"}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_recipe_draws_its_figure(tmp_path, name, fast_export):
+    some = ("corruption_resnet18", "el2n_resnet18")
+    if keras.backend.backend() != "tensorflow" and name not in some:
+        pytest.skip("the backend makes no difference to what is left")
+    assert call(tmp_path, f"{TINY} --sparsity 0.5", name) == 0
+    for suffix in ("png", "svg"):
+        path = tmp_path / "out" / f"{FIGURES[name]}.{suffix}"
+        assert path.stat().st_size > 1000
+
+
+def test_presets_are_valid():
+    for name in (*FIGURES, "adversarial_vgg16"):
+        for preset in load(name).PRESETS:
+            settings = recipe.options(
+                "", load(name).PRESETS, ["--preset", preset]
+            )
+            grid = [] if settings.dataset == "tiny_imagenet" else None
+            assert grid == [] or recipe.trials(settings)
 
 
 @pytest.mark.parametrize(

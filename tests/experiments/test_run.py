@@ -22,7 +22,7 @@ def trial(method="set", **changes):
         "epochs": 3,
         "interval": 1,
         "batch_size": 64,
-        "attack_eps": 8 / 255,
+        "hard": "adversarial",
         "attack_steps": 1,
         "test_attack_steps": 1,
     }
@@ -113,12 +113,26 @@ def test_a_folder_appears_when_it_is_whole(tmp_path, monkeypatch):
 
 
 def test_a_trial_on_clean_images(tmp_path):
-    this = trial("random", attack_eps=0.0, epochs=1)
+    this = trial("random", hard="none", epochs=1)
     result = run_trial(this, tmp_path, say=quiet)
     assert "adversarial_accuracy" not in result
     folder = tmp_path / "trials" / this.key
     assert json.loads((folder / "trial.json").read_text())["epochs"] == 1
     assert (folder / "history.csv").read_text().startswith("epoch,seconds,")
+
+
+def test_the_hardest_samples_are_chosen_once_for_all(tmp_path):
+    lines = []
+    fields = {"hard": "el2n", "el2n_epoch": 1, "el2n_models": 2, "epochs": 1}
+    for method in ("dense", "random"):
+        run_trial(trial(method, **fields), tmp_path, say=lines.append)
+    first = [line for line in lines if "first the dense network" in line]
+    assert len(first) == 2  # Two networks give the scores, once.
+
+
+def test_corrupted_images_are_kept(tmp_path):
+    run_trial(trial("random", hard="corruption", epochs=1), tmp_path, say=quiet)
+    assert len(list((tmp_path / "corrupted").glob("*.npy"))) == 3
 
 
 def test_same_seed_same_network_another_seed_another(tmp_path):
