@@ -236,6 +236,14 @@ def test_time_masks_reach_the_layer_and_pass_through_it():
     assert np.abs(numpy(whole(longer)) - expected).max() > 1e-4
 
 
+def test_a_time_mask_is_computed_as_the_layer_does():
+    embedding = MaskedLayer(layers.Embedding(7, 3, mask_zero=True), ["wrapped"])
+    visible = embedding.compute_mask(TOKENS, None)
+    np.testing.assert_array_equal(numpy(visible), TOKENS != 0)
+    assert MaskedLayer(layers.Dense(3)).compute_mask(TOKENS, visible) is visible
+    assert MaskedLayer(Scale()).compute_mask(TOKENS, visible) is None
+
+
 def test_a_time_mask_given_by_hand_is_used():
     x, visible = batch(4, 2), np.array([[True, True, False, False]] * 4)
     layer = layers.GRU(3)
@@ -405,6 +413,26 @@ def test_dropout_draws_anew_in_training_and_not_at_all_otherwise():
     first, second = (numpy(masked(x, training=True)) for _ in range(2))
     assert 5 < (first == 0).sum() < 45
     assert (first != second).any()
+
+
+def test_stateless_calls_are_in_the_mode_asked_for():
+    model = regularized()
+    masked = MaskedLayer(model)
+    x = batch(6)
+    masked(x)
+    state = masked.trainable_variables, masked.non_trainable_variables
+    state = [[v.value for v in variables] for variables in state]
+    calm, same = masked.stateless_call(*state, x, training=False)
+    np.testing.assert_array_equal(numpy(calm), numpy(masked(x)))
+    excited, moved = masked.stateless_call(*state, x, training=True)
+    assert (numpy(excited) != numpy(calm)).any()
+    for before, after in zip(state[1], same, strict=True):
+        np.testing.assert_array_equal(numpy(after), numpy(before))
+    changes = [
+        (numpy(before) != numpy(after)).any()
+        for before, after in zip(state[1], moved, strict=True)
+    ]
+    assert sum(changes) == 3  # Two statistics, one seed; not the masks.
 
 
 def test_a_shared_layer_is_masked_once():

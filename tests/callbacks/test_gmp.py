@@ -118,7 +118,10 @@ def test_a_constant_sparsity():
 
 @pytest.mark.parametrize("scope", ["global", "layer"])
 def test_masks_only_shrink_and_counts_are_exact(scope):
-    model = model_of()
+    dense = keras.Sequential(
+        [keras.Input((5,)), *(layers.Dense(n) for n in (13, 7, 11, 3))]
+    )
+    model = keras_snn.sparsify(dense, 0.0)
     callback = GMPUpdate(ConstantSparsity(0.9, 0), scope=scope)
     before = get_masks(model)
     size = sum(mask.size for mask in before.values())
@@ -132,7 +135,6 @@ def test_masks_only_shrink_and_counts_are_exact(scope):
             if scope == "layer":
                 assert abs(mask.sum() - (1 - wanted) * mask.size) < 1
         before = after
-    assert (after["last/kernel"].mean() > 0.11) == (scope == "global")
 
 
 def test_the_smallest_go_over_all_layers_or_within_each():
