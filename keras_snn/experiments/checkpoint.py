@@ -4,6 +4,7 @@ import time
 
 import keras
 
+from keras_snn.experiments.flops import layer_densities
 from keras_snn.files import read_json
 from keras_snn.files import write_json
 from keras_snn.snapshot import load_snapshot
@@ -56,6 +57,8 @@ class EpochCheckpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._began
         row = {name: float(value) for name, value in (logs or {}).items()}
+        network = getattr(self.model, "model", self.model)  # No adversary.
+        row |= {"densities": layer_densities(network)}
         self.rows.append({"epoch": epoch + 1, "seconds": seconds, **row})
         write_json(self.folder / "history.json", self.rows)
         path = self.folder / f"epoch-{epoch + 1:06d}.npz"

@@ -52,7 +52,8 @@ def hardest_part(trial, train, network):
 def scores(trial, train, network):
     """EL2N of the training images, the mean over the scoring networks."""
     of_each = [
-        el2n(network(scorer), *train, logits=True) for scorer in trial.scoring
+        el2n(network(scorer), *train, from_logits=True)
+        for scorer in trial.scoring
     ]
     return np.mean(of_each, axis=0)
 

@@ -136,7 +136,7 @@ def density_lines(results, title):
     panels = _panels(results, "data_ratio", "requested_sparsity")
     figure, axes = _axes(len(panels), title)
     for axis, (setting, rows) in zip(axes, panels.items(), strict=True):
-        for method in _methods([r for r in rows if r["layer_densities"]]):
+        for method in _methods([r for r in rows if r["method"] != "dense"]):
             found = [
                 r["layer_densities"] for r in rows if r["method"] == method
             ]

@@ -90,7 +90,7 @@ def trials(settings):
         settings.severity,
         settings.seeds,
         settings.sparsity,
-        settings.methods,
+        [method for method in METHODS if method in settings.methods],
     )
     return list(
         dict.fromkeys(

@@ -15,6 +15,9 @@ from keras_snn.attacks import AdversarialModel
 from keras_snn.attacks import adversarial_accuracy
 from keras_snn.experiments.checkpoint import EpochCheckpoint
 from keras_snn.experiments.data import trial_data
+from keras_snn.experiments.flops import inference_flops
+from keras_snn.experiments.flops import layer_densities
+from keras_snn.experiments.flops import training_flops
 from keras_snn.experiments.methods import METHODS
 from keras_snn.experiments.progress import Progress
 from keras_snn.export import export_tflite
@@ -90,7 +93,9 @@ def run_trial(trial, out, *, data_dir=None, export=False, say=print):
     Returns:
         The result, a dict: `sparsity` achieved, `clean_accuracy` and
         `adversarial_accuracy` on the test images, in [0, 1],
-        `active_parameters`, `seconds` of training, sizes of files in bytes.
+        `active_parameters`, `layer_densities`, `training_flops` (of methods
+        that prune a trained network, with its training) and `inference_flops`
+        of one image, `seconds` of training, sizes of files in bytes.
 
     Raises:
         ValueError: If the trial cannot be run on the data.
@@ -99,9 +104,10 @@ def run_trial(trial, out, *, data_dir=None, export=False, say=print):
     if folder.exists():
         return read_json(folder / "result.json")
     method = METHODS[trial.method]
-    trained = None
+    trained, flops = None, 0
     if method.from_dense:
         trained = network(trial.dense, out, data_dir, say).get_weights()
+        flops = run_trial(trial.dense, out)["training_flops"]
     data = trial_data(
         trial, out, data_dir, lambda t: network(t, out, data_dir, say)
     )
@@ -123,6 +129,9 @@ def run_trial(trial, out, *, data_dir=None, export=False, say=print):
         **evaluate(trial, trainer, data[2]),
         "active_parameters": active_parameters(model),
         "layer_densities": layer_densities(model),
+        "training_flops": flops
+        + flops_so_far(trial, model, len(data[0].x), checkpoint.rows),
+        "inference_flops": inference_flops(model),
         "seconds": sum(row["seconds"] for row in checkpoint.rows),
     }
     plain = model if trial.method == "dense" else strip(model)
@@ -135,7 +144,11 @@ def run_trial(trial, out, *, data_dir=None, export=False, say=print):
         )
         result["tflite_bytes"] = report.size
         result["dense_tflite_bytes"] = report.dense_size
-    write_csv(unfinished / "history.csv", checkpoint.rows)
+    rows = [
+        {name: v for name, v in row.items() if name != "densities"}
+        for row in checkpoint.rows
+    ]
+    write_csv(unfinished / "history.csv", rows)
     write_json(unfinished / "trial.json", dataclasses.asdict(trial))
     write_json(unfinished / "result.json", result)
     checkpoint.clear()
@@ -273,13 +286,14 @@ def evaluate(trial, trainer, test):
     return accuracies
 
 
-def layer_densities(model):
-    """Share of active weights of each masked weight, by path."""
-    try:
-        masks = get_masks(model)
-    except ValueError:  # A dense model.
-        return {}
-    return {path: float(mask.mean()) for path, mask in masks.items()}
+def flops_so_far(trial, model, images, rows):
+    """FLOPs of a trial's training, by the masks it had after each epoch."""
+    return training_flops(
+        model,
+        images * trial.epochs,
+        [(1 / len(rows), row["densities"]) for row in rows],
+        attack_steps=trial.attack_steps if trial.hard == "adversarial" else 0,
+    )
 
 
 def active_parameters(model):
