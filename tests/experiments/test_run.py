@@ -40,11 +40,15 @@ def quiet(line):
 
 def test_every_method_runs_and_shares_the_dense_network(tmp_path):
     lines = []
-    trials = [trial(method) for method in METHODS]
+    # The battery runs each method on each backend; here one of each kind.
+    methods = ("dense", "set", "omp", "lth")
+    if keras.backend.backend() == "tensorflow":
+        methods = tuple(METHODS)
+    trials = [trial(method) for method in methods]
     results = run_grid(trials, tmp_path, say=lines.append)
-    assert [row["method"] for row in results] == list(METHODS)
+    assert [row["method"] for row in results] == list(methods)
     epochs = [line for line in lines if "epoch 3/3" in line]
-    assert len(epochs) == len(METHODS)  # The dense network trained once.
+    assert len(epochs) == len(methods)  # The dense network trained once.
     total = results[0]["active_parameters"]
     size = 3 * 3 * 3 * 4 + 36 * 10
     for row in results[1:]:
