@@ -40,9 +40,11 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
 	touch $@
 
 # torch first, by itself: what depends on it would else bring in another build.
+# imagecorruptions without what it asks for: opencv-python, a second owner of cv2.
 $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	$(PIP) torch
 	$(PIP) --editable ".[all,dev]"
+	$(PIP) --no-deps imagecorruptions-imaug
 	touch $@
 
 clean:

@@ -1,0 +1,25 @@
+"""Common corruptions of images, as training data or to test on.
+
+All nineteen of "Benchmarking Neural Network Robustness to Common Corruptions
+and Perturbations" (arXiv 1903.12261), with the severities of CIFAR-10-C, Tiny
+ImageNet-C and ImageNet-C, by seed, a batch at a time; and readers of the
+published CIFAR-10-C.
+"""
+
+from keras_snn.corruptions.apply import CORRUPTIONS
+from keras_snn.corruptions.apply import EXTRA_CORRUPTIONS
+from keras_snn.corruptions.apply import corrupt
+from keras_snn.corruptions.apply import mixed_corruptions
+from keras_snn.corruptions.readers import load_cifar_c
+from keras_snn.corruptions.readers import load_tfds_cifar10_corrupted
+from keras_snn.corruptions.textures import frost_source
+
+__all__ = [
+    "CORRUPTIONS",
+    "EXTRA_CORRUPTIONS",
+    "corrupt",
+    "frost_source",
+    "load_cifar_c",
+    "load_tfds_cifar10_corrupted",
+    "mixed_corruptions",
+]

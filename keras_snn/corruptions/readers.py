@@ -1,0 +1,122 @@
+"""Readers of the published test sets: CIFAR-10-C as files and as a tfds set.
+
+Both hold the 10,000 test images of CIFAR-10 as corrupted by Hendrycks &
+Dietterich (arXiv 1903.12261) at severities 1 to 5: the files in the order of
+the clean test set, the tfds set in an order of its own.
+"""
+
+import pathlib
+
+import numpy as np
+
+from keras_snn.corruptions.apply import CORRUPTIONS
+from keras_snn.corruptions.apply import EXTRA_CORRUPTIONS
+from keras_snn.corruptions.checks import check_choice
+from keras_snn.corruptions.engine import require
+
+_LEVELS = 5
+_TFDS_NAMES = {
+    "glass_blur": "frosted_glass_blur",
+    "elastic_transform": "elastic",
+}
+
+
+def load_cifar_c(folder, corruption, severity):
+    """Read one corruption of a CIFAR-10-C or CIFAR-100-C folder.
+
+    The folder has one `<corruption>.npy` a corruption, of shape
+    (5 n, height, width, 3): severity s in rows (s - 1) n to s n; and
+    `labels.npy`, of shape (5 n,). In the published sets n is 10,000.
+
+    Args:
+        folder: Path of the unpacked archive.
+        corruption: Name from `CORRUPTIONS` or `EXTRA_CORRUPTIONS`.
+        severity: Int, 1 to 5.
+
+    Returns:
+        Images, uint8 (n, height, width, 3), and labels, int64 (n,).
+
+    Raises:
+        ValueError: If a file is truncated or has another layout.
+        FileNotFoundError: If a file is missing.
+
+    Example:
+
+    ```python
+    x, y = load_cifar_c("CIFAR-10-C", "fog", severity=3)
+    ```
+    """
+    _check(corruption, severity)
+    folder = pathlib.Path(folder)
+    images = _open(folder / f"{corruption}.npy")
+    labels = _open(folder / "labels.npy")
+    stacked = images.ndim == 4 and images.shape[-1] == 3
+    if not stacked or images.dtype != np.uint8 or len(images) % _LEVELS:
+        raise ValueError(
+            f"{corruption}.npy must be a uint8 array (5 n, height, width, 3), "
+            "five severities of the same n images, or rows of one would count "
+            f"as another's. Received: shape {images.shape}, {images.dtype}"
+        )
+    whole = np.issubdtype(labels.dtype, np.integer)
+    if labels.shape != images.shape[:1] or not whole:
+        raise ValueError(
+            f"labels.npy must hold {len(images)} ints, one a row of "
+            f"{corruption}.npy, or images and labels do not belong together. "
+            f"Received: shape {labels.shape}, {labels.dtype}"
+        )
+    n = len(images) // _LEVELS
+    rows = slice((severity - 1) * n, severity * n)
+    return np.array(images[rows]), np.array(labels[rows], np.int64)
+
+
+def load_tfds_cifar10_corrupted(corruption, severity, *, data_dir=None):
+    """Read one corruption of TensorFlow Datasets' `cifar10_corrupted`.
+
+    The set calls glass blur `frosted_glass_blur` and the elastic transform
+    `elastic`; here they keep their names. Downloads 2.7 GiB the first time.
+
+    Args:
+        corruption: Name from `CORRUPTIONS` or `EXTRA_CORRUPTIONS`.
+        severity: Int, 1 to 5.
+        data_dir: Folder of tfds's data sets; `None` is tfds's own.
+
+    Returns:
+        Images, uint8 (n, 32, 32, 3), and labels, int64 (n,).
+
+    Raises:
+        ValueError: If the corruption or the severity is none of those.
+        ImportError: If tensorflow-datasets is not installed.
+    """
+    _check(corruption, severity)
+    tfds = require("tensorflow_datasets", extra="vision")
+    name = _TFDS_NAMES.get(corruption, corruption)
+    images, labels = tfds.as_numpy(
+        tfds.load(
+            f"cifar10_corrupted/{name}_{severity}",
+            split="test",
+            data_dir=data_dir,
+            batch_size=-1,
+            as_supervised=True,
+        )
+    )
+    return images, labels.astype(np.int64)
+
+
+def _check(corruption, severity):
+    check_choice("corruption", corruption, CORRUPTIONS + EXTRA_CORRUPTIONS)
+    check_choice("severity", severity, range(1, _LEVELS + 1))
+
+
+def _open(path):
+    if not path.is_file():
+        raise FileNotFoundError(
+            "A CIFAR-C folder must hold labels.npy and one .npy a corruption, "
+            f"as the archive unpacks. Received: no file {path}"
+        )
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(
+            f"{path.name} must be a whole NumPy array; this one is truncated "
+            f"or another format. Received: {path}"
+        ) from error
