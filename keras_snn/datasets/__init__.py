@@ -8,6 +8,7 @@ import numbers
 
 from keras_snn.datasets import cifar
 from keras_snn.datasets import digits
+from keras_snn.datasets import tiny_imagenet
 from keras_snn.datasets.augmentation import augmented
 from keras_snn.datasets.source import Source
 from keras_snn.datasets.source import Split
@@ -20,6 +21,7 @@ SOURCES = {
     "digits": digits.DIGITS,
     "cifar10": cifar.CIFAR10,
     "cifar100": cifar.CIFAR100,
+    "tiny_imagenet": tiny_imagenet.TINY_IMAGENET,
 }
 
 
@@ -34,14 +36,17 @@ def load(name, *, data_dir=None, data_ratio=1.0, seed=0):
 
     Args:
         name: `"digits"`, scikit-learn's, 8x8 enlarged to 32x32x3; `"cifar10"`
-            or `"cifar100"`.
-        data_dir: Where the data lies: a file `*.npz`, a folder that holds
-            `<name>.npz`, or one in which TensorFlow Datasets has prepared
-            `<name>`. The file has uint8 arrays `x_train` and `x_test` of shape
-            (images, rows, cols, 3) and integer arrays `y_train` and `y_test`;
-            nothing in it is unpickled. With `None` TensorFlow Datasets
-            downloads what it lacks. Digits come with scikit-learn and take no
-            `data_dir`.
+            or `"cifar100"`, 32x32x3; `"tiny_imagenet"`, 64x64x3.
+        data_dir: Where the data lies. CIFAR: a file `*.npz`, a folder that
+            holds `<name>.npz`, or one in which TensorFlow Datasets has
+            prepared `<name>`; with `None` it downloads what it lacks. The file
+            has uint8 arrays `x_train` and `x_test` of shape (images, rows,
+            cols, 3) and integer arrays `y_train` and `y_test`; nothing in it
+            is unpickled. TinyImageNet: `tiny-imagenet-200.zip`, read as it is,
+            the folder unpacked from it, or a folder that holds either, with
+            as few images a class as you like; with `None` it is downloaded,
+            237 MiB, into Keras's cache. Digits come with scikit-learn and take
+            no `data_dir`.
         data_ratio: Fraction in (0, 1] of the training part to keep: images
             drawn at random without replacement, in their order. A smaller
             fraction of the same seed is a subset of a larger one.

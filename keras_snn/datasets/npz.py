@@ -18,26 +18,30 @@ DAMAGE = (
 )
 
 
-def read_npz(path):
-    """The four arrays of a data set.
+def read_npz(path, keys=KEYS):
+    """The arrays of a file.
 
     Args:
-        path: A file that `np.savez` or `np.savez_compressed` wrote, with
-            `x_train`, `y_train`, `x_test` and `y_test`.
+        path: A file that `np.savez` or `np.savez_compressed` wrote.
+        keys: Names of the arrays it must hold. Defaults to those of a data
+            set: `x_train`, `y_train`, `x_test` and `y_test`.
 
     Returns:
         A dict of these arrays.
 
     Raises:
+        FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged, is no archive of arrays, lacks one
-            of the four or has Python objects in them, which would have to be
+            of them or has Python objects in them, which would have to be
             unpickled.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-            missing = [key for key in KEYS if f"{key}.npy" not in names]
-            arrays = {k: _read(archive, k) for k in KEYS if k not in missing}
+            missing = [key for key in keys if f"{key}.npy" not in names]
+            arrays = {k: _read(archive, k) for k in keys if k not in missing}
+    except FileNotFoundError:
+        raise
     except DAMAGE as error:
         raise ValueError(
             f"{path} must be an undamaged .npz file of plain arrays. Reading "
@@ -45,7 +49,7 @@ def read_npz(path):
         ) from error
     if missing:
         raise ValueError(
-            f"{path} must hold the arrays {', '.join(KEYS)}; it lacks "
+            f"{path} must hold the arrays {', '.join(keys)}; it lacks "
             f"{', '.join(missing)}. Received: {', '.join(names)}"
         )
     return arrays

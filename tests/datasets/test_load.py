@@ -119,7 +119,7 @@ class TestFile:
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"name": "mnist"}, r"\['cifar10', 'cifar100', 'digits'\].*'mnist'"),
+        ({"name": "mnist"}, r"\['cifar10', .*'tiny_imagenet'\].*'mnist'"),
         ({"data_ratio": 0}, r"data_ratio.*\(0, 1\].*data_ratio=0"),
         ({"data_ratio": 1.01}, "data_ratio=1.01"),
         ({"data_ratio": float("nan")}, "data_ratio=nan"),

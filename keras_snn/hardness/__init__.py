@@ -1,0 +1,31 @@
+"""Which samples are hard: scores, and subsets of the data by score.
+
+A score is an array with one number for each sample, larger where it is harder.
+`Scores` keeps it in a file with the fingerprint of its data.
+"""
+
+from keras_snn.hardness.el2n import EL2NRecorder
+from keras_snn.hardness.el2n import el2n
+from keras_snn.hardness.forgetting import ForgettingRecorder
+from keras_snn.hardness.forgetting import forgetting
+from keras_snn.hardness.grand import grand
+from keras_snn.hardness.scores import Scores
+from keras_snn.hardness.scores import fingerprint
+from keras_snn.hardness.subsets import easiest
+from keras_snn.hardness.subsets import epochs_for_equal_steps
+from keras_snn.hardness.subsets import hardest
+from keras_snn.hardness.subsets import random_subset
+
+__all__ = [
+    "EL2NRecorder",
+    "ForgettingRecorder",
+    "Scores",
+    "easiest",
+    "el2n",
+    "epochs_for_equal_steps",
+    "fingerprint",
+    "forgetting",
+    "grand",
+    "hardest",
+    "random_subset",
+]
