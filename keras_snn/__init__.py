@@ -1,7 +1,9 @@
 """Sparse neural networks in Keras 3, on TensorFlow, JAX and PyTorch."""
 
 from keras_snn import attacks
+from keras_snn import corruptions
 from keras_snn import datasets
+from keras_snn import hardness
 from keras_snn import models
 from keras_snn import schedules
 from keras_snn.callbacks.gmp import GMPUpdate
@@ -29,9 +31,11 @@ __all__ = [
     "MaskedLayer",
     "SETUpdate",
     "attacks",
+    "corruptions",
     "datasets",
     "export_tflite",
     "get_masks",
+    "hardness",
     "models",
     "prune_magnitude",
     "prune_random",
