@@ -10,7 +10,8 @@ PIP = $(BIN)/pip install --quiet --constraint constraints.txt
 
 # The main job, minutes on two cores: TensorFlow alone is enough for it.
 demo: $(VENV)/.demo
-	KERAS_BACKEND=tensorflow $(BIN)/python recipes/adversarial_vgg16.py
+	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 \
+	  $(BIN)/python recipes/adversarial_vgg16.py
 
 # The suite, once a backend, each in a process of its own.
 test: $(VENV)/.dev
