@@ -25,6 +25,22 @@ STYLES = {
 }
 
 
+def pyplot():
+    """The matplotlib.pyplot module, imported only where a figure is drawn.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            "Figures are drawn by matplotlib, which is not installed: "
+            'pip install "keras-snn[plot]"'
+        ) from error
+    return plt
+
+
 def save(figure, path):
     """Writes a figure as PNG and SVG.
 
@@ -202,7 +218,7 @@ def example_images(lines, title):
             (images, rows, cols, 3).
         title: Of the figure.
     """
-    import matplotlib.pyplot as plt
+    plt = pyplot()
 
     most = max(len(images) for images in lines.values())
     figure, axes = plt.subplots(
@@ -280,7 +296,7 @@ def _statistics(groups, name):
 
 
 def _axes(count, title):
-    import matplotlib.pyplot as plt
+    plt = pyplot()
 
     figure, axes = plt.subplots(
         1,

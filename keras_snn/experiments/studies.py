@@ -35,6 +35,7 @@ def compare(settings, figure, *, name="accuracy", export=False):
     Returns:
         The results, a list of dicts.
     """
+    figures.pyplot()  # Missing, it shall be missed before hours of training.
     results = recipe.run(settings, recipe.trials(settings), export=export)
     where = f"{NAMES[settings.model]} on {settings.dataset}"
     title = f"{where}, {TITLES[settings.hard]}"
@@ -51,6 +52,7 @@ def examples(settings, per_class=5):
         settings: The recipe's options.
         per_class: How many images of each kind and class.
     """
+    figures.pyplot()
     trial = recipe.trials(settings)[0]
     train = recipe.begin(settings, trial.scoring)
     scores = data.scores(

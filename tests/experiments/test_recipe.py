@@ -2,6 +2,7 @@ import csv
 import importlib.util
 import json
 import pathlib
+import sys
 
 import keras
 import pytest
@@ -122,4 +123,14 @@ def test_bad_options_are_one_line_and_change_nothing(
     assert call(tmp_path, options) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and says in error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["adversarial_vgg16", "el2n_examples"])
+def test_a_missing_extra_is_named_before_anything_runs(
+    tmp_path, capsys, monkeypatch, name
+):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    assert call(tmp_path, TINY, name) == 2
+    assert "keras-snn[plot]" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
