@@ -6,7 +6,9 @@ from keras import ops
 from keras_snn.gradients import gradient
 
 
-def loss_gradients(model, variables, x, y, loss=None, *, training=True):
+def loss_gradients(
+    model, variables, x, y, loss=None, *, training=True, at=None
+):
     """The gradient of the mean loss on one batch, by each variable.
 
     Nothing of the model changes: neither BatchNorm statistics nor seeds.
@@ -19,6 +21,8 @@ def loss_gradients(model, variables, x, y, loss=None, *, training=True):
         loss: A Keras loss, or its name. Defaults to the compiled one.
         training: Whether the model runs in training mode, with the batch's
             statistics in BatchNorm. Defaults to True.
+        at: List of (variable, value) that stand in for the variables' own:
+            masks of ones, say, for the gradient of inactive weights.
 
     Returns:
         A list of NumPy arrays, of the variables' shapes.
@@ -36,6 +40,8 @@ def loss_gradients(model, variables, x, y, loss=None, *, training=True):
     x, y = keras.tree.map_structure(ops.convert_to_tensor, (x, y))
     known = model.trainable_variables + model.non_trainable_variables
     values = {id(v): v.value for v in known}
+    for variable, value in at or ():
+        values[id(variable)] = ops.convert_to_tensor(value, variable.dtype)
 
     def loss_of(tensors):
         now = values | {
@@ -53,6 +59,38 @@ def loss_gradients(model, variables, x, y, loss=None, *, training=True):
 
     gradients = gradient(loss_of, [values[id(v)] for v in variables])
     return [ops.convert_to_numpy(g) for g in gradients]
+
+
+def dense_gradients(model, weights, x, y, loss=None, *, training=True):
+    """The gradient by every masked weight, inactive ones included.
+
+    Inactive weights are stored as 0, so masks of ones leave the network as it
+    is, and let their gradients through.
+
+    Args:
+        model: A Keras model with masks.
+        weights: Dict of path to `MaskedWeight`, those to differentiate by.
+        x: A batch of inputs.
+        y: Its targets.
+        loss: A Keras loss, or its name. Defaults to the compiled one.
+        training: As for `loss_gradients`.
+
+    Returns:
+        A dict of path to NumPy array of the weight's shape.
+
+    Raises:
+        ValueError: As `loss_gradients` does.
+    """
+    gradients = loss_gradients(
+        model,
+        [masked.weight for masked in weights.values()],
+        x,
+        y,
+        loss,
+        training=training,
+        at=[(m.mask, ops.ones_like(m.mask.value)) for m in weights.values()],
+    )
+    return dict(zip(weights, gradients, strict=True))
 
 
 def _check_batch(x, y):
