@@ -6,8 +6,15 @@ from keras_snn import datasets
 from keras_snn import hardness
 from keras_snn import models
 from keras_snn import schedules
+from keras_snn.callbacks.acdc import ACDCUpdate
 from keras_snn.callbacks.gmp import GMPUpdate
+from keras_snn.callbacks.granet import GraNetUpdate
+from keras_snn.callbacks.mest import MESTUpdate
+from keras_snn.callbacks.movement import MovementUpdate
+from keras_snn.callbacks.rigl import RigLUpdate
 from keras_snn.callbacks.set import SETUpdate
+from keras_snn.callbacks.snfs import SNFSUpdate
+from keras_snn.callbacks.top_kast import TopKASTUpdate
 from keras_snn.export import ExportReport
 from keras_snn.export import export_tflite
 from keras_snn.mask_state import get_masks
@@ -20,16 +27,27 @@ from keras_snn.oneshot.random import prune_random
 from keras_snn.oneshot.snip import snip
 from keras_snn.sparsify import sparsify
 from keras_snn.sparsify import strip
+from keras_snn.straight_through import MovementLayer
+from keras_snn.straight_through import StraightThroughLayer
 from keras_snn.summary import summary
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ACDCUpdate",
     "ExportReport",
     "GMPUpdate",
+    "GraNetUpdate",
     "LotteryTicket",
+    "MESTUpdate",
     "MaskedLayer",
+    "MovementLayer",
+    "MovementUpdate",
+    "RigLUpdate",
     "SETUpdate",
+    "SNFSUpdate",
+    "StraightThroughLayer",
+    "TopKASTUpdate",
     "attacks",
     "corruptions",
     "datasets",

@@ -179,3 +179,39 @@ def counts(shapes, sparsities, at_most=None):
             )
         )
     return active
+
+
+def shared_out(total, raw, at_most):
+    """A whole number shared out in proportion, within bounds.
+
+    Args:
+        total: Int >= 0, at most the sum of the bounds.
+        raw: Mapping of name to a number >= 0.
+        at_most: Mapping of name to int >= 0. What a bound cuts off goes to
+            the others, in proportion.
+
+    Returns:
+        A dict of name to int; their sum is `total`.
+
+    Example:
+
+    >>> shared_out(10, {"a": 3.0, "b": 1.0, "c": 1.0}, {"a": 4, "b": 9, "c": 9})
+    {'a': 4, 'b': 3, 'c': 3}
+    """
+    bounds = np.array([at_most[name] for name in raw])
+    weights = np.array([float(value) for value in raw.values()])
+    if not weights.any():
+        weights = np.ones(len(weights))
+    shares = np.zeros(len(weights))
+    while total > shares.sum() + 0.5:
+        free = bounds - shares > 0
+        weights = np.where(free, weights, 0.0)
+        if not weights.any():
+            weights = free.astype(float)
+        missing = total - shares.sum()
+        shares = np.minimum(shares + missing * weights / weights.sum(), bounds)
+    whole = np.floor(shares + 1e-9).astype(int)
+    order = np.argsort(whole - shares, kind="stable")
+    order = order[whole[order] < bounds[order]]
+    whole[order[: total - whole.sum()]] += 1
+    return {name: int(n) for name, n in zip(raw, whole, strict=True)}

@@ -95,7 +95,8 @@ def set_masks(model, masks, *, optimizer=None, requested=None):
 
     Weights that are dropped or grown start from 0, and so do the optimizer's
     slots of them, or from `initial_accumulator_value` where there is one.
-    Masks that stay as they are cost nothing.
+    Masks that stay as they are cost nothing. Weights that a
+    `StraightThroughLayer` trains outside the mask, too, keep their values.
 
     Args:
         model: A Keras model with masks.
@@ -126,11 +127,12 @@ def set_masks(model, masks, *, optimizer=None, requested=None):
         before = weights[path].mask_array()
         if np.array_equal(before, mask):
             continue
-        kept = ops.convert_to_tensor(before & mask)
-        for variable, start in ((weight, 0.0), *_slots(optimizer, weight)):
-            value = variable.value
-            start = ops.full_like(value, start)
-            variable.assign(ops.where(kept, value, start))
+        if weights[path].companion is None:
+            kept = ops.convert_to_tensor(before & mask)
+            for variable, start in ((weight, 0.0), *_slots(optimizer, weight)):
+                value = variable.value
+                start = ops.full_like(value, start)
+                variable.assign(ops.where(kept, value, start))
         stored.assign(mask)
     if requested is not None:
         for layer in masked_layers(model):

@@ -127,17 +127,22 @@ class MaskedWeight:
 
     Attributes:
         path: Such as `"conv1/kernel"`.
-        weight: The `keras.Variable`, exactly 0 outside the mask.
+        weight: The `keras.Variable`, exactly 0 outside the mask, unless it
+            has a companion.
         mask: The bool `keras.Variable` of the same shape.
         index: The weight's place among all weights of the wrapped layer;
             random draws derive from it, since names given by Keras count up
             with every layer of a process.
+        companion: A weight of the wrapper of the same shape, where a method
+            has one, such as a score. The weight then keeps its values outside
+            the mask, too.
     """
 
     path: str
     weight: keras.Variable
     mask: keras.Variable
     index: int
+    companion: keras.Variable | None = None
 
     def weight_array(self):
         """The weight's value, a NumPy array."""
@@ -210,20 +215,28 @@ class MaskedLayer(keras.layers.Wrapper):
             MaskedWeight(
                 owner.path,
                 owner.weight,
-                self.add_weight(
-                    # A torch module's name may hold no dot.
-                    name=owner.path.replace("/", "_").replace(".", "_")
-                    + "_mask",
-                    shape=owner.weight.shape,
-                    dtype="bool",
-                    initializer="ones",
-                    trainable=False,
-                ),
+                self._beside(owner, "mask", dtype="bool", initializer="ones"),
                 owner.index,
+                self._companion(owner),
             )
             for owner in self._chosen(owners)
         ]
         self.built = True
+
+    def _companion(self, owner):
+        """The weight that a method wants beside a masked one."""
+        return None
+
+    def _beside(self, owner, name, *, trainable=False, **options):
+        """A weight of the wrapper, of the shape of one that it masks."""
+        # A torch module's name may hold no dot.
+        prefix = owner.path.replace("/", "_").replace(".", "_")
+        return self.add_weight(
+            name=f"{prefix}_{name}",
+            shape=owner.weight.shape,
+            trainable=trainable,
+            **options,
+        )
 
     def _chosen(self, owners):
         if self.weights_to_mask is None:
@@ -259,9 +272,7 @@ class MaskedLayer(keras.layers.Wrapper):
         values = {id(v): v.value for v in self._state()}
         for masked in self._masked:
             value = values[id(masked.weight)]
-            values[id(masked.weight)] = ops.where(
-                masked.mask.value, value, ops.zeros_like(value)
-            )
+            values[id(masked.weight)] = self.active_value(masked, value)
         state = [(v, values[id(v)]) for v in self._state()]
         with keras.StatelessScope(state, collect_losses=True) as scope:
             outputs = self.layer(inputs, *args, **kwargs)
@@ -279,6 +290,10 @@ class MaskedLayer(keras.layers.Wrapper):
         # A model compiled before it was wrapped keeps its loss tracker, which
         # would stand in for that of the model around the wrapper.
         return [] if isinstance(self.layer, keras.Model) else super().metrics
+
+    def active_value(self, masked, value):
+        """What the forward pass has in place of a masked weight's value."""
+        return ops.where(masked.mask.value, value, ops.zeros_like(value))
 
     def _state(self):
         return (

@@ -163,9 +163,7 @@ class PolynomialDecay(PruningSchedule):
         progress = (_as_float(step) - self.begin_step) / float(
             self.end_step - self.begin_step
         )
-        remaining = _positive(1 - _positive(progress))
-        change = self.initial_sparsity - self.final_sparsity
-        return change * remaining**self.power + self.final_sparsity
+        return _decayed(self, progress)
 
     def get_config(self):
         """Class name and arguments."""
@@ -223,6 +221,10 @@ class DuringTraining:
         )
         self.power = power
 
+    def sparsity_at(self, progress):
+        """The sparsity when `progress` of training is done, in [0, 1]."""
+        return _decayed(self, (progress - self.begin) / (self.end - self.begin))
+
     def at(self, epochs, steps_per_epoch, first_step=0):
         """The schedule in steps, for a training of this length.
 
@@ -261,18 +263,24 @@ class DuringTraining:
         return cls(**config)
 
 
-def check_interval(interval):
-    """Returns `interval`, if it is a whole number of epochs, >= 1.
+def check_interval(interval, name="interval"):
+    """Returns `interval`, if it is a whole number, >= 1.
 
     Raises:
         ValueError: If it is not.
     """
     if not isinstance(interval, (int, np.integer)) or interval < 1:
         raise ValueError(
-            "Argument `interval` must be a whole number of epochs, >= 1, or "
-            f"masks would never change. Received: interval={interval!r}"
+            f"Argument `{name}` must be a whole number, >= 1, or masks would "
+            f"never change. Received: {name}={interval!r}"
         )
     return interval
+
+
+def _decayed(schedule, progress):
+    remaining = _positive(1 - _positive(progress))
+    change = schedule.initial_sparsity - schedule.final_sparsity
+    return change * remaining**schedule.power + schedule.final_sparsity
 
 
 def _positive(value):

@@ -22,6 +22,7 @@ def sparsify(
     seed=0,
     include=None,
     exclude=None,
+    wrapper=MaskedLayer,
 ):
     """Makes a model sparse: masks around all of it, drawn at random.
 
@@ -45,6 +46,9 @@ def sparsify(
             weight that returns a bool, or a list of these. Of a layer, its
             weights of rank 2 or more are meant, but no biases.
         exclude: What to leave alone, likewise.
+        wrapper: The class that holds the masks: `MaskedLayer`, or one of those
+            in which inactive weights go on training, for methods that need
+            them: `StraightThroughLayer`, `MovementLayer`.
 
     Returns:
         A `keras.Model`, not compiled.
@@ -73,7 +77,7 @@ def sparsify(
         distribution,
         seed,
     )
-    masked = MaskedLayer(
+    masked = wrapper(
         model, [owner.index for owner in chosen], name=f"masked_{model.name}"
     )
     sparse = _around(masked, model)

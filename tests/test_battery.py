@@ -16,9 +16,19 @@ from keras import layers
 from keras import optimizers
 
 import keras_snn
+from keras_snn import ACDCUpdate
 from keras_snn import GMPUpdate
+from keras_snn import GraNetUpdate
 from keras_snn import LotteryTicket
+from keras_snn import MaskedLayer
+from keras_snn import MESTUpdate
+from keras_snn import MovementLayer
+from keras_snn import MovementUpdate
+from keras_snn import RigLUpdate
 from keras_snn import SETUpdate
+from keras_snn import SNFSUpdate
+from keras_snn import StraightThroughLayer
+from keras_snn import TopKASTUpdate
 from keras_snn import get_masks
 from keras_snn import schedules
 from keras_snn.mask_state import masked_weights
@@ -45,7 +55,13 @@ class Trace(layers.Layer):
         return inputs
 
 
-def model_of(sparsity=0.0, optimizer="sgd", policy=None, dropout=0.0):
+def model_of(
+    sparsity=0.0,
+    optimizer="sgd",
+    policy=None,
+    dropout=0.0,
+    wrapper=MaskedLayer,
+):
     dense = keras.Sequential(
         [
             keras.Input((6,)),
@@ -58,7 +74,7 @@ def model_of(sparsity=0.0, optimizer="sgd", policy=None, dropout=0.0):
     )
     for layer in ("first", "last"):
         dense.get_layer(layer).kernel.assign(WEIGHTS[f"{layer}/kernel"])
-    model = keras_snn.sparsify(dense, sparsity)
+    model = keras_snn.sparsify(dense, sparsity, wrapper=wrapper)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     # Compiled as by default, but for XLA, whose compilations take seconds.
     jit = keras.backend.backend() == "jax"
@@ -70,7 +86,8 @@ def assert_zero_outside(model):
     for path, masked in masked_weights(model).items():
         weight = masked.weight_array()
         assert np.isfinite(weight).all(), path
-        assert not weight[~masked.mask_array()].any(), path
+        if masked.companion is None:
+            assert not weight[~masked.mask_array()].any(), path
 
 
 class Watch(keras.callbacks.Callback):
@@ -136,6 +153,7 @@ class Method:
         end: The sparsity that it ends with.
         keeps_counts: Whether every layer keeps its count.
         only_shrinks: Whether no mask ever grows.
+        wrapper: What holds the masks.
     """
 
     train: Callable
@@ -143,6 +161,7 @@ class Method:
     end: float = 0.75
     keeps_counts: bool = False
     only_shrinks: bool = False
+    wrapper: type = MaskedLayer
 
 
 def gmp(scope):
@@ -175,8 +194,18 @@ def pruning(function, *args, **arguments):
     return in_between(change, only_shrinks=True)
 
 
-def set_update(training):
-    training.fit(SETUpdate(1, drop_fraction=0.5), epochs=3)
+def fitting(make, epochs=4, **expected):
+    """What changes masks during one fit, by the callback that `make` gives."""
+    return Method(lambda t: t.fit(make(), epochs=epochs), **expected)
+
+
+def moving(make, **expected):
+    """What moves weights about from .5 to .5, keeping layers' counts or not."""
+    expected = {"keeps_counts": True, "end": 0.5, **expected}
+    return fitting(make, start=0.5, **expected)
+
+
+HALF = schedules.DuringTraining(0.75, begin=0, end=0.5)
 
 
 def ticket(training):
@@ -191,7 +220,28 @@ def flipped(model):
 
 
 METHODS = {
-    "SETUpdate": Method(set_update, start=0.5, end=0.5, keeps_counts=True),
+    "SETUpdate": moving(lambda: SETUpdate(1, drop_fraction=0.5), epochs=3),
+    "SETUpdate steps": moving(
+        lambda: SETUpdate(2, drop_fraction=0.5, unit="steps", end=0.5)
+    ),
+    "RigLUpdate": moving(lambda: RigLUpdate((X, Y), 2, batch_size=8)),
+    "SNFSUpdate": moving(
+        lambda: SNFSUpdate((X, Y), batches=2, batch_size=8), keeps_counts=False
+    ),
+    "MESTUpdate": moving(lambda: MESTUpdate((X, Y), 1)),
+    "MESTUpdate soft": moving(
+        lambda: MESTUpdate((X, Y), 1, final_sparsity=0.6, end=0.5),
+        keeps_counts=False,
+        end=0.6,
+    ),
+    "GraNetUpdate": fitting(lambda: GraNetUpdate((X, Y), HALF, 2)),
+    "ACDCUpdate": fitting(lambda: ACDCUpdate(0.75, 1, begin=0.2, end=0.7)),
+    "TopKASTUpdate": fitting(
+        lambda: TopKASTUpdate(0.75, 0.5, 2), wrapper=StraightThroughLayer
+    ),
+    "MovementUpdate": fitting(
+        lambda: MovementUpdate(HALF), wrapper=MovementLayer
+    ),
     "GMPUpdate global": gmp("global"),
     "GMPUpdate layer": gmp("layer"),
     "snip": pruning(keras_snn.snip, X, Y),
@@ -266,13 +316,23 @@ def check(method, training):
     assert any((seen[0][p] != seen[-1][p]).any() for p in shapes)
 
 
-@pytest.fixture(scope="module", params=["SGD momentum", "Adam"])
-def compiled(request):
+@pytest.fixture(scope="module")
+def compilations():
+    return {}
+
+
+@pytest.fixture(params=["SGD momentum", "Adam"])
+def compiled(request, compilations, method):
     """One compilation for all methods; each starts from the beginning."""
-    optimizer = OPTIMIZERS[request.param]()
-    training = Training(model_of(optimizer=optimizer, dropout=0.1))
-    training.fit(epochs=1)
-    return training, snapshot(training.model)
+    key = request.param, method.wrapper
+    if key not in compilations:
+        optimizer = OPTIMIZERS[request.param]()
+        training = Training(
+            model_of(optimizer=optimizer, dropout=0.1, wrapper=method.wrapper)
+        )
+        training.fit(epochs=1)
+        compilations[key] = training, snapshot(training.model)
+    return compilations[key]
 
 
 @pytest.fixture(params=METHODS)
@@ -384,13 +444,28 @@ class Kill(keras.callbacks.Callback):
             raise Killed
 
 
-def test_a_resumed_training_ends_as_the_undisturbed_one(tmp_path):
+RESUMED = {
+    "SETUpdate": (lambda: SETUpdate(1), MaskedLayer),
+    "GMPUpdate": (
+        lambda: GMPUpdate(
+            schedules.PolynomialDecay(0.3, 0.8, 3, 14, frequency=4)
+        ),
+        MaskedLayer,
+    ),
+    "RigLUpdate": (lambda: RigLUpdate((X, Y), 2, batch_size=8), MaskedLayer),
+    "MovementUpdate": (lambda: MovementUpdate(HALF), MovementLayer),
+}
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_a_resumed_training_ends_as_the_undisturbed_one(name, tmp_path):
     """In another model, with other names and weights, as in a new process."""
+    make, wrapper = RESUMED[name]
 
     def train(*more, seed=0):
         keras.utils.set_random_seed(seed)
-        model = model_of(0.3, OPTIMIZERS["SGD momentum"]())
-        schedule = schedules.PolynomialDecay(0.3, 0.8, 3, 14, frequency=4)
+        optimizer = OPTIMIZERS["SGD momentum"]()
+        model = model_of(0.3, optimizer, wrapper=wrapper)
         model.fit(
             X,
             Y,
@@ -398,7 +473,7 @@ def test_a_resumed_training_ends_as_the_undisturbed_one(tmp_path):
             epochs=5,
             shuffle=False,
             verbose=0,
-            callbacks=[SETUpdate(1), GMPUpdate(schedule), *more],
+            callbacks=[make(), *more],
         )
         return model
 
@@ -457,8 +532,24 @@ def test_mask_bits_are_those_of_every_backend_and_release(name):
     assert hashlib.sha256(packed).hexdigest()[:16] == expected
 
 
+DATA = X, Y
+DYNAMIC = {"decay": "linear", "unit": "epochs", "end": 0.6, "seed": 5}
 INSTANCES = [
-    SETUpdate(3, drop_fraction=0.4, decay="linear", seed=5),
+    SETUpdate(3, drop_fraction=0.4, **DYNAMIC | {"unit": "steps"}),
+    RigLUpdate(DATA, 3, drop_fraction=0.4, batch_size=2, loss="mse", **DYNAMIC),
+    SNFSUpdate(DATA, 3, drop_fraction=0.4, momentum=0.5, batches=2),
+    MESTUpdate(
+        DATA,
+        3,
+        gradient_weight=2,
+        final_sparsity=0.9,
+        drop_fraction=0.4,
+        end=0.5,
+    ),
+    GraNetUpdate(DATA, HALF, 3, drop_fraction=0.4, end=0.5),
+    ACDCUpdate(0.7, 3, begin=0.2, end=0.9, scope="layer"),
+    TopKASTUpdate(0.7, 0.5, 3, distribution="uniform", penalty=0.1),
+    MovementUpdate(HALF, scope="layer"),
     GMPUpdate(schedules.DuringTraining(0.7, begin=0.2), scope="layer"),
     LotteryTicket(epoch=2, filepath="ticket.npz"),
     schedules.ConstantSparsity(0.3, 1, 50, 2),
@@ -466,7 +557,10 @@ INSTANCES = [
     schedules.DuringTraining(
         0.7, begin=0.2, end=0.9, interval=3, initial_sparsity=0.1, power=1
     ),
-    keras_snn.MaskedLayer(layers.Dense(3, name="inner"), ["inner/kernel"]),
+    *(
+        wrapper(layers.Dense(3, name="inner"), ["inner/kernel"])
+        for wrapper in (MaskedLayer, StraightThroughLayer, MovementLayer)
+    ),
 ]
 
 
@@ -477,9 +571,10 @@ def test_every_argument_round_trips(instance):
     for name, parameter in inspect.signature(
         type(instance).__init__
     ).parameters.items():
-        if name not in ("self", "kwargs"):
+        if name not in ("self", "kwargs", "options", "data"):
             assert arguments[name] != parameter.default
-    again = type(instance).from_config(instance.get_config())
+    data = {"data": DATA} if hasattr(instance, "batches") else {}
+    again = type(instance).from_config(instance.get_config(), **data)
     assert again.get_config() == config
 
 

@@ -1,5 +1,6 @@
-"""Dynamic sparse training: every few epochs, drop weights and grow others."""
+"""Dynamic sparse training: now and then, drop weights and grow others."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -16,24 +17,45 @@ DECAYS = {
     "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
 }
 LEAST_DROP_FRACTION = 0.001
+UNITS = ("epochs", "steps")
+
+
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """One masked weight in the midst of a mask update.
+
+    Attributes:
+        weight: Its values, a float array.
+        mask: Its mask before the update, a bool array of the same shape.
+        gradient: What the method's `gradients` gave for it; None where the
+            method needs none.
+        rng: The NumPy generator of this weight in this update.
+    """
+
+    weight: np.ndarray
+    mask: np.ndarray
+    gradient: np.ndarray | None = None
+    rng: np.random.Generator | None = None
 
 
 class DropAndGrow(MaskUpdate):
-    """Moves weights about, every layer's count staying as it is.
+    """Moves weights about, the model's count staying as it is.
 
-    Updates come at the beginning of an epoch, so that what validation sees
-    and a checkpoint saves has been trained as it is, and training ends with
-    weights that it trained. Layers whose mask is full stay as they are, and so
-    do frozen ones, where what is grown would stay 0.
+    An update comes before a step or an epoch begins, so that what validation
+    sees and a checkpoint saves has been trained as it is, and training ends
+    with weights that it trained. Layers whose mask is full stay as they are,
+    and so do frozen ones, where what is grown would stay 0.
 
-    Subclasses define `drop` and `grow`: NumPy arrays in, a mask out.
+    Subclasses define `drop` and `grow`: arrays in, a mask out.
 
     Args:
-        interval: Epochs between updates, an int >= 1.
+        interval: Epochs or steps between updates, an int >= 1.
         drop_fraction: Share of a layer's active weights that the first update
             drops, in (0, 1).
-        decay: How that share falls over training: `"cosine"` or `"linear"`, to
-            0.001 at the end, or `"constant"`.
+        decay: How that share falls until `end`: `"cosine"` or `"linear"`, to
+            0.001, or `"constant"`.
+        unit: What `interval` counts: `"epochs"` or `"steps"`, batches.
+        end: Share of training after which masks stay, in (0, 1].
         seed: Int >= 0. The same seed moves the same weights on every backend
             and after a resume.
 
@@ -41,7 +63,16 @@ class DropAndGrow(MaskUpdate):
         ValueError: If an argument is out of range.
     """
 
-    def __init__(self, interval=4, *, drop_fraction, decay="cosine", seed=0):
+    def __init__(
+        self,
+        interval,
+        *,
+        drop_fraction,
+        decay="cosine",
+        unit="epochs",
+        end=1.0,
+        seed=0,
+    ):
         super().__init__()
         check_interval(interval)
         if not 0 < drop_fraction < 1:
@@ -49,28 +80,52 @@ class DropAndGrow(MaskUpdate):
                 "Argument `drop_fraction` must be in (0, 1), or nothing or "
                 f"everything is dropped. Received: {drop_fraction=}"
             )
-        if decay not in DECAYS:
+        for name, value, known in (
+            ("decay", decay, sorted(DECAYS)),
+            ("unit", unit, UNITS),
+        ):
+            if value not in known:
+                raise ValueError(
+                    f"Argument `{name}` must be one of {known}. "
+                    f"Received: {name}={value!r}"
+                )
+        if not 0 < end <= 1:
             raise ValueError(
-                f"Argument `decay` must be one of {sorted(DECAYS)}. "
-                f"Received: {decay=}"
+                "Argument `end` must be a share of training in (0, 1], or "
+                f"masks would never change. Received: {end=}"
             )
         masks.check_seed(seed)
         self.interval = interval
         self.drop_fraction = drop_fraction
         self.decay = decay
+        self.unit = unit
+        self.end = end
         self.seed = seed
 
     def on_epoch_begin(self, epoch, logs=None):
-        if epoch > 0 and epoch % self.interval == 0:
-            self.update(self.model, epoch, epoch / self.params["epochs"])
+        if self.unit == "steps":
+            self._first_step = epoch * self.steps_per_epoch()
+        elif epoch > 0 and epoch % self.interval == 0:
+            self._update_at(epoch, epoch / self.params["epochs"])
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.unit == "steps":
+            step = self._first_step + batch
+            if step > 0 and step % self.interval == 0:
+                steps = self.params["epochs"] * self.steps_per_epoch()
+                self._update_at(step, step / steps)
+
+    def _update_at(self, step, progress):
+        if progress < self.end:
+            self.update(self.model, step, progress)
 
     def update(self, model, step, progress, *, optimizer=None):
         """Drops and grows once: what `fit` does, for a loop of your own.
 
         Args:
             model: A Keras model with masks.
-            step: Int >= 0, another at every update (in `fit`, the epoch):
-                random draws derive from it.
+            step: Int >= 0, another at every update (in `fit`, the epoch or the
+                step): random draws derive from it.
             progress: How much of training is done, in [0, 1].
             optimizer: The Keras optimizer whose slots to zero. Defaults to the
                 one the model was compiled with.
@@ -79,20 +134,31 @@ class DropAndGrow(MaskUpdate):
             ValueError: If the model has no masks, or a score is NaN or
                 infinite. Nothing has changed then.
         """
-        fraction = self.fraction_at(progress)
-        dropped, grown = {}, {}
-        for path, masked in masked_weights(model).items():
-            mask = masked.mask_array()
-            if mask.all() or not masked.weight.trainable:
-                continue
-            weight = masked.weight_array()
-            masks.check_scores(weight, path)
-            dropped[path] = self.drop(weight, mask, fraction)
-            grown[path] = self.grow(
-                dropped[path],
-                int(np.count_nonzero(mask) - np.count_nonzero(dropped[path])),
+        weights = {
+            path: masked
+            for path, masked in masked_weights(model).items()
+            if self.moves(masked)
+        }
+        gradients = self.gradients(model, weights, step) if weights else {}
+        updates = {}
+        for path, masked in weights.items():
+            updates[path] = Update(
+                masked.weight_array(),
+                masked.mask_array().copy(),
+                gradients.get(path),
                 masks.generator(self.seed, step, masked.index),
             )
+            masks.check_scores(updates[path].weight, path)
+            if path in gradients:
+                masks.check_scores(gradients[path], path)
+        updates = self.prune(weights, updates, progress)
+        fraction = self.fraction_at(progress)
+        dropped = {p: self.drop(u, fraction) for p, u in updates.items()}
+        counts = self.shares(updates, dropped)
+        grown = {
+            path: self.grow(update, dropped[path], counts[path])
+            for path, update in updates.items()
+        }
         # In two steps, so that what is dropped and grown again restarts at 0.
         set_masks(model, dropped, optimizer=optimizer)
         set_masks(model, grown, optimizer=optimizer)
@@ -100,15 +166,40 @@ class DropAndGrow(MaskUpdate):
     def fraction_at(self, progress):
         """The share of active weights to drop at `progress`, in [0, 1]."""
         least = min(LEAST_DROP_FRACTION, self.drop_fraction)
-        return least + (self.drop_fraction - least) * DECAYS[self.decay](
-            progress
+        decay = DECAYS[self.decay](min(progress / self.end, 1.0))
+        return least + (self.drop_fraction - least) * decay
+
+    def moves(self, masked):
+        """Whether weights move in a `MaskedWeight`, not full and not frozen."""
+        return masked.weight.trainable and not masked.mask_array().all()
+
+    def gradients(self, model, weights, step):
+        """What the method looks at besides weights: arrays by path."""
+        return {}
+
+    def prune(self, weights, updates, progress):
+        """The updates, their masks pruned first where the method does so."""
+        return updates
+
+    def drop(self, update, fraction):
+        """The mask without the share `fraction` of its active weights."""
+        return masks.drop_lowest(
+            np.abs(update.weight), update.mask, self.count(update, fraction)
         )
 
-    def drop(self, weight, mask, fraction):
-        """`mask` without the share `fraction` of its active weights."""
-        raise NotImplementedError
+    def count(self, update, fraction):
+        """That share of the active weights, an int; one of them stays."""
+        active = int(np.count_nonzero(update.mask))
+        return min(round(fraction * active), active - 1)
 
-    def grow(self, mask, count, rng):
+    def shares(self, updates, dropped):
+        """How many weights each layer grows: as many as it dropped."""
+        return {
+            path: int(np.count_nonzero(update.mask) - dropped[path].sum())
+            for path, update in updates.items()
+        }
+
+    def grow(self, update, mask, count):
         """`mask` with `count` positions more."""
         raise NotImplementedError
 
@@ -118,5 +209,7 @@ class DropAndGrow(MaskUpdate):
             "interval": self.interval,
             "drop_fraction": self.drop_fraction,
             "decay": self.decay,
+            "unit": self.unit,
+            "end": self.end,
             "seed": self.seed,
         }

@@ -74,17 +74,11 @@ class GMPUpdate(MaskUpdate):
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         self._in_steps = None
-        self._landed = False
 
     def on_epoch_begin(self, epoch, logs=None):
         steps = self.params["steps"]
         if hasattr(self.schedule, "at"):
-            if steps is None:
-                raise ValueError(
-                    "A schedule in shares of training needs the steps of an "
-                    "epoch: pass `steps_per_epoch` to fit. "
-                    "Received: data of unknown length"
-                )
+            steps = self.steps_per_epoch()
             self._per_update, self._first = 1, epoch * steps
             schedule = self.schedule.at(self.params["epochs"], steps)
         else:
@@ -95,6 +89,8 @@ class GMPUpdate(MaskUpdate):
             schedule = self.schedule
         if self._in_steps is None:
             self._in_steps, self._asked = schedule, self._step(0) - 1
+            resumed = epoch > 0
+            self._landed = resumed and 0 <= self._end <= self._step(0)
             if steps is not None:
                 left = (self.params["epochs"] - epoch) * steps
                 self._check_reached(self._step(left))

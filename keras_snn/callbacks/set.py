@@ -27,6 +27,9 @@ class SETUpdate(DropAndGrow):
             the first update drops, in (0, 1). Defaults to 0.2.
         decay: How it falls over training: `"cosine"` (default) or `"linear"`,
             to 0.001 at the end, or `"constant"`.
+        unit: What `interval` counts: `"epochs"` (default) or `"steps"`.
+        end: Share of training after which masks stay, in (0, 1]. Defaults to
+            1, none.
         seed: Int >= 0. The same seed moves the same weights on every backend
             and after a resume.
 
@@ -44,18 +47,31 @@ class SETUpdate(DropAndGrow):
     """
 
     def __init__(
-        self, interval=4, *, drop_fraction=0.2, decay="cosine", seed=0
+        self,
+        interval=4,
+        *,
+        drop_fraction=0.2,
+        decay="cosine",
+        unit="epochs",
+        end=1.0,
+        seed=0,
     ):
         super().__init__(
-            interval, drop_fraction=drop_fraction, decay=decay, seed=seed
+            interval,
+            drop_fraction=drop_fraction,
+            decay=decay,
+            unit=unit,
+            end=end,
+            seed=seed,
         )
 
-    def drop(self, weight, mask, fraction):
+    def drop(self, update, fraction):
+        weight, mask = update.weight, update.mask
         for of_sign in (mask & (weight >= 0), mask & (weight < 0)):
             count = round(fraction * np.count_nonzero(of_sign))
             kept = masks.drop_lowest(np.abs(weight), of_sign, count)
             mask = mask & (kept | ~of_sign)
         return mask
 
-    def grow(self, mask, count, rng):
-        return masks.grow_random(mask, count, rng)
+    def grow(self, update, mask, count):
+        return masks.grow_random(mask, count, update.rng)

@@ -15,11 +15,17 @@ SCOPES = ("global", "layer")
 
 
 def masks_by_score(
-    weights, scores, sparsity, *, scope="global", distribution=None
+    weights,
+    scores,
+    sparsity,
+    *,
+    scope="global",
+    distribution=None,
+    revive=False,
 ):
     """Masks that keep the active weights of the highest scores.
 
-    Inactive weights stay inactive, whatever their score.
+    Inactive weights stay inactive, whatever their score, unless they `revive`.
 
     Args:
         weights: Dict of path to `MaskedWeight`, from `masked_weights`.
@@ -29,6 +35,7 @@ def masks_by_score(
             one in each layer. `"layer"`: the highest of each layer.
         distribution: Which sparsity each layer gets, as for `sparsify`.
             Implies the scope `"layer"`, whose default is `"uniform"`.
+        revive: Whether inactive weights compete as well.
 
     Returns:
         A dict of path to bool array.
@@ -40,6 +47,8 @@ def masks_by_score(
     masks.check_sparsity(sparsity)
     check_scope(scope)
     active = active_masks(weights)
+    if revive:
+        active = {path: mask | True for path, mask in active.items()}
     if scope == "global" and distribution is None:
         keep = masks.active_count(total_size(weights), sparsity)
         _check_available(

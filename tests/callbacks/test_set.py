@@ -10,6 +10,7 @@ from keras import layers
 import keras_snn
 from keras_snn import SETUpdate
 from keras_snn import get_masks
+from keras_snn.callbacks.drop_and_grow import Update
 from keras_snn.mask_state import masked_weights
 
 RNG = np.random.default_rng(0)
@@ -90,7 +91,7 @@ def test_the_smallest_of_either_sign_are_dropped_and_as_many_grown():
 def test_of_an_uneven_count_each_sign_is_rounded_by_itself():
     weight = np.array([0.1, 0.2, 0.3, 0.4, 0.5, -0.1, -0.2, 0.0])
     mask = np.ones(8, bool)
-    kept = SETUpdate().drop(weight, mask, 0.3)
+    kept = SETUpdate().drop(Update(weight, mask), 0.3)
     # 0.3 * 6 non-negative: 2, the zero first; 0.3 * 2 negative: 1.
     np.testing.assert_array_equal(kept, [0, 1, 1, 1, 1, 0, 1, 0])
 
@@ -98,7 +99,7 @@ def test_of_an_uneven_count_each_sign_is_rounded_by_itself():
 def test_inactive_weights_of_a_sign_are_not_counted():
     weight = np.array([0.4, 0.3, 0.0, 0.0, 0.0, 0.0])
     mask = weight > 0
-    kept = SETUpdate().drop(weight, mask, 0.5)
+    kept = SETUpdate().drop(Update(weight, mask), 0.5)
     np.testing.assert_array_equal(kept, [1, 0, 0, 0, 0, 0])
 
 
@@ -128,6 +129,37 @@ def test_updates_come_every_interval_and_not_at_the_beginning():
     callback = SETUpdate(2, drop_fraction=0.5, decay="constant")
     model_of().fit(X, Y, epochs=7, verbose=0, callbacks=[callback, masks])
     assert masks.changes == [2, 4, 6]
+
+
+def test_updates_in_steps_end_where_told():
+    """8 rows in batches of 2: 4 steps an epoch, 12 in all."""
+    seen = []
+
+    class Steps(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            seen.append(get_masks(self.model)["first/kernel"])
+
+    callback = SETUpdate(3, drop_fraction=0.5, unit="steps", end=0.75)
+    model_of().fit(
+        X, Y, batch_size=2, epochs=3, verbose=0, callbacks=[callback, Steps()]
+    )
+    changes = [n for n in range(1, 12) if (seen[n] != seen[n - 1]).any()]
+    assert changes == [3, 6]  # Neither at 9 = 0.75 * 12, nor after it.
+
+
+def test_two_methods_in_one_fit_are_both_named():
+    model = model_of()
+    before = model.get_weights()
+    schedule = keras_snn.schedules.ConstantSparsity(0.6, 0)
+    for callbacks in (
+        [SETUpdate(), keras_snn.GMPUpdate(schedule)],
+        [SETUpdate(), SETUpdate(2)],
+    ):
+        with pytest.raises(ValueError, match="both SETUpdate and (GMP|SET)"):
+            model.fit(X, Y, verbose=0, callbacks=callbacks)
+    for weight, value in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+    model.fit(X, Y, verbose=0, callbacks=[SETUpdate()])  # Alone, it may.
 
 
 def test_every_layer_keeps_its_count_and_full_or_frozen_ones_their_mask():
@@ -229,6 +261,9 @@ def test_a_checkpoint_is_sparse_in_whichever_order(checkpoint_first, tmp_path):
         ({"drop_fraction": 0.0}, r"must be in \(0, 1\).*drop_fraction=0.0"),
         ({"drop_fraction": 1}, r"must be in \(0, 1\).*drop_fraction=1"),
         ({"decay": "cubic"}, "`decay` must be one of.*'cubic'"),
+        ({"unit": "batches"}, "`unit` must be one of.*'batches'"),
+        ({"end": 0}, r"`end` must be a share of training.*end=0"),
+        ({"end": 1.5}, r"`end` must be a share of training.*end=1.5"),
         ({"seed": -1}, "`seed` must be an int >= 0.*seed=-1"),
         ({"seed": 0.5}, "`seed` must be an int >= 0.*seed=0.5"),
     ],
@@ -262,12 +297,14 @@ def test_a_weight_that_is_nan_is_named_and_nothing_changes():
 
 
 def test_config_round_trip():
-    callback = SETUpdate(3, drop_fraction=0.4, decay="linear", seed=5)
+    callback = SETUpdate(3, drop_fraction=0.4, decay="linear", seed=5, end=0.5)
     again = SETUpdate.from_config(callback.get_config())
     assert vars(again) == vars(callback)
     assert again.get_config() == {
         "interval": 3,
         "drop_fraction": 0.4,
         "decay": "linear",
+        "unit": "epochs",
+        "end": 0.5,
         "seed": 5,
     }

@@ -1,0 +1,140 @@
+"""Top-KAST: top-K always sparse training.
+
+"Top-KAST: Top-K Always Sparse Training", https://arxiv.org/abs/2106.03517. The
+forward pass has the largest weights of every layer, the backward pass reaches a
+larger share of them, so that weights which grow there may come in. A penalty
+draws active weights to 0, and those of the backward pass alone by 1 / density
+as much, so that weights are explored in turn.
+
+Differs from the paper: the penalty is of squares; masks are computed every
+`interval` steps, as its section on efficiency allows.
+"""
+
+from keras_snn import masks
+from keras_snn.callbacks.base import MaskUpdate
+from keras_snn.mask_state import masked_weights
+from keras_snn.mask_state import set_masks
+from keras_snn.oneshot.scores import magnitudes
+from keras_snn.oneshot.scores import masks_by_score
+from keras_snn.schedules import check_interval
+from keras_snn.straight_through import StraightThroughLayer
+from keras_snn.straight_through import wrapped_by
+
+
+class TopKASTUpdate(MaskUpdate):
+    """Keeps the largest weights active, and a larger share in training.
+
+    Args:
+        sparsity: Fraction of zeros in the forward pass, in [0, 1).
+        backward_sparsity: Fraction of weights without a gradient, in
+            [0, `sparsity`].
+        interval: Steps between updates, an int >= 1. Defaults to 100.
+        distribution: Which sparsity each layer gets, as for `sparsify`.
+            Defaults to `"erk"`; the paper's is `"uniform"`, which leaves the
+            first and the last layer dense.
+        penalty: Factor of the penalty, >= 0. Defaults to 1e-4.
+
+    Raises:
+        ValueError: If an argument is out of range or, when training begins,
+            the model is not wrapped by `StraightThroughLayer`s.
+
+    Example:
+
+    ```python
+    model = keras_snn.sparsify(model, 0.9, wrapper=StraightThroughLayer)
+    model.compile("sgd", "mse")
+    callback = TopKASTUpdate(0.9, backward_sparsity=0.8)
+    model.fit(x, y, epochs=20, callbacks=[callback])
+    ```
+    """
+
+    def __init__(
+        self,
+        sparsity,
+        backward_sparsity,
+        interval=100,
+        *,
+        distribution="erk",
+        penalty=1e-4,
+    ):
+        super().__init__()
+        masks.check_sparsity(sparsity)
+        masks.check_sparsity(backward_sparsity, "backward_sparsity")
+        if backward_sparsity > sparsity:
+            raise ValueError(
+                "Argument `backward_sparsity` must be at most `sparsity`, or "
+                "active weights would not be trained. "
+                f"Received: {backward_sparsity=}, {sparsity=}"
+            )
+        check_interval(interval)
+        check_penalty(penalty)
+        self.sparsity = sparsity
+        self.backward_sparsity = backward_sparsity
+        self.interval = interval
+        self.distribution = distribution
+        self.penalty = penalty
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        for layer in wrapped_by(self.model, StraightThroughLayer):
+            layer.active_decay.assign(self.penalty)
+            layer.inactive_decay.assign(self.penalty / (1 - self.sparsity))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._first_step = epoch * self.steps_per_epoch()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if (self._first_step + batch) % self.interval == 0:
+            self.update(self.model)
+
+    def on_train_end(self, logs=None):
+        for layer in wrapped_by(self.model, StraightThroughLayer):
+            layer.active_decay.assign(0.0)
+            layer.inactive_decay.assign(0.0)
+
+    def update(self, model):
+        """Chooses both masks anew: what `fit` does, for a loop of your own.
+
+        Args:
+            model: A Keras model wrapped by `StraightThroughLayer`s.
+
+        Raises:
+            ValueError: If it is not, a sparsity would empty a layer, or a
+                weight is NaN or infinite. Nothing has changed then.
+        """
+        wrapped_by(model, StraightThroughLayer)
+        weights = masked_weights(model)
+        scores = magnitudes(weights)
+        forward, backward = (
+            masks_by_score(
+                weights,
+                scores,
+                sparsity,
+                distribution=self.distribution,
+                revive=True,
+            )
+            for sparsity in (self.sparsity, self.backward_sparsity)
+        )
+        for path, masked in weights.items():
+            # Rounding may give a layer that is nearly dense one weight less.
+            masked.companion.assign(backward[path] | forward[path])
+        set_masks(model, forward, requested=self.sparsity)
+
+    def get_config(self):
+        """The arguments."""
+        return {
+            "sparsity": self.sparsity,
+            "backward_sparsity": self.backward_sparsity,
+            "interval": self.interval,
+            "distribution": self.distribution,
+            "penalty": self.penalty,
+        }
+
+
+def check_penalty(penalty):
+    """Raises a `ValueError` if `penalty` is negative."""
+    if not penalty >= 0:
+        raise ValueError(
+            "Argument `penalty` must be >= 0, or weights would be pushed away "
+            f"from 0. Received: {penalty=}"
+        )

@@ -1,0 +1,291 @@
+"""RigL, SNFS, MEST and GraNet by hand, and the data that they look at."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import keras_snn
+from keras_snn import GraNetUpdate
+from keras_snn import MESTUpdate
+from keras_snn import RigLUpdate
+from keras_snn import SNFSUpdate
+from keras_snn import get_masks
+from keras_snn.callbacks.batches import Batches
+from keras_snn.callbacks.drop_and_grow import Update
+from keras_snn.gradients.of_loss import dense_gradients
+from keras_snn.mask_state import masked_weights
+from keras_snn.schedules import ConstantSparsity
+from keras_snn.schedules import DuringTraining
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(8, 4)).astype("float32")
+Y = RNG.normal(size=(8, 3)).astype("float32")
+METHODS = {
+    "RigL": RigLUpdate,
+    "SNFS": SNFSUpdate,
+    "MEST": MESTUpdate,
+    "GraNet": lambda data, **options: GraNetUpdate(
+        data, DuringTraining(0.75, begin=0, end=0.5), **options
+    ),
+}
+
+
+def linear():
+    """y = x W, whose gradient is 2 x' (x W - y) / n."""
+    dense = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(3, use_bias=False, name="layer")]
+    )
+    model = keras_snn.sparsify(dense, 0.5, seed=3)
+    model.compile("sgd", "mse", run_eagerly=True)
+    return model
+
+
+def model_of(sparsity=0.5, distribution="uniform"):
+    keras.utils.set_random_seed(7)
+    dense = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(6, activation="relu", name="first"),
+            layers.Dense(3, name="last"),
+        ]
+    )
+    model = keras_snn.sparsify(dense, sparsity, distribution)
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+    model.compile(optimizer, "mse", run_eagerly=True)
+    return model
+
+
+def gradient_by_hand(weight):
+    return X.T @ (X @ weight - Y) * 2 / Y.size
+
+
+def test_the_dense_gradient_by_hand():
+    model = linear()
+    weights = masked_weights(model)
+    weight = weights["layer/kernel"].weight_array()
+    gradient = dense_gradients(model, weights, X, Y)["layer/kernel"]
+    np.testing.assert_allclose(gradient, gradient_by_hand(weight), atol=1e-6)
+
+
+def test_rigl_drops_the_smallest_and_grows_where_the_gradient_is_largest():
+    model = linear()
+    masked = masked_weights(model)["layer/kernel"]
+    weight, mask = masked.weight_array().copy(), masked.mask_array().copy()
+    callback = RigLUpdate((X, Y), drop_fraction=0.5, decay="constant")
+    callback.update(model, step=100, progress=0.2)
+
+    # 6 of 12 are active: the 3 smallest go, the 3 steepest of the other 9 come.
+    active = np.flatnonzero(mask)
+    kept = active[np.argsort(np.abs(weight.flat[active]))[3:]]
+    steepness = np.abs(gradient_by_hand(weight)).ravel()
+    steepness[kept] = -1
+    grown = np.argsort(steepness)[-3:]
+    after = np.flatnonzero(get_masks(model)["layer/kernel"])
+    np.testing.assert_array_equal(after, np.sort([*kept, *grown]))
+    assert not masked.weight_array().flat[grown].any()
+    np.testing.assert_array_equal(
+        masked.weight_array().flat[kept], weight.flat[kept]
+    )
+
+
+@pytest.mark.parametrize(
+    ("progress", "fraction"), [(0, 0.3), (0.375, 0.1505), (0.75, 0.001)]
+)
+def test_rigls_fraction_ends_at_three_quarters(progress, fraction):
+    callback = RigLUpdate((X, Y))
+    assert callback.fraction_at(progress) == pytest.approx(fraction)
+
+
+def test_snfs_shares_out_what_was_dropped_by_momentum():
+    quiet, loud = np.full((2, 4), 0.1), np.full((2, 4), 0.3)
+    active = np.array([[True] * 4, [False] * 4])
+    kept = np.array([[True] * 2 + [False] * 2, [False] * 4])
+    updates = {
+        "quiet": Update(np.ones((2, 4)), active, quiet),
+        "loud": Update(np.ones((2, 4)), active, loud),
+    }
+    callback = SNFSUpdate((X, Y))
+    shares = callback.shares(updates, {"quiet": kept, "loud": kept})
+    assert shares == {"quiet": 1, "loud": 3}  # Of 2 + 2, as 0.1 to 0.3.
+
+
+def test_snfs_smooths_the_gradients_of_its_batches():
+    model = linear()
+    weights = masked_weights(model)
+    data = [(X[:4], Y[:4]), (X[4:], Y[4:])]
+    callback = SNFSUpdate(data, momentum=0.9, batches=2)
+    smoothed = callback.gradients(model, weights, 1)["layer/kernel"]
+    first, second = (
+        dense_gradients(model, weights, x, y)["layer/kernel"] for x, y in data
+    )
+    expected = 0.9 * (0.1 * first) + 0.1 * second
+    np.testing.assert_allclose(smoothed, expected, atol=1e-6)
+
+
+def test_snfs_moves_weights_between_layers_and_keeps_the_total():
+    model = model_of(0.4, {"first": 0.75, "last": 0.0})
+    before = get_masks(model)
+    callback = SNFSUpdate((X, Y), drop_fraction=0.5)
+    callback.update(model, 1, 0.0)
+    after = get_masks(model)
+    total = sum(mask.sum() for mask in before.values())
+    assert sum(mask.sum() for mask in after.values()) == total
+    assert after["last/kernel"].sum() < before["last/kernel"].sum()
+
+
+def test_mest_drops_by_weight_and_gradient():
+    update = Update(
+        np.array([0.1, 0.2, -0.3, 0.4]),
+        np.ones(4, bool),
+        np.array([9.0, -1.0, 0.0, 0.0]),
+    )
+    callback = MESTUpdate((X, Y), gradient_weight=0.1)
+    # Scores: 1.0, 0.3, 0.3, 0.4; of equal ones the last goes first.
+    np.testing.assert_array_equal(callback.drop(update, 0.25), [1, 1, 0, 1])
+    np.testing.assert_array_equal(callback.drop(update, 0.5), [1, 0, 0, 1])
+    plain = MESTUpdate((X, Y), gradient_weight=0)
+    np.testing.assert_array_equal(plain.drop(update, 0.25), [0, 1, 1, 1])
+
+
+def test_mest_sheds_the_soft_bound_in_every_layer_alike():
+    model = model_of(0.5)
+    callback = MESTUpdate((X, Y), 1, final_sparsity=0.75, end=0.5)
+    history = model.fit(X, Y, epochs=4, verbose=0, callbacks=[callback]).history
+    np.testing.assert_allclose(
+        history["sparsity"], [0.5, 0.5, 0.75, 0.75], atol=0.02
+    )
+    # 42 weights: 10.5 stay, rounded to even; 24 and 18 of them at a quarter.
+    counts = [mask.sum() for mask in get_masks(model).values()]
+    assert sum(counts) == 10 and abs(counts[0] - 6) <= 1
+
+
+def test_granet_prunes_by_the_schedule_and_regenerates():
+    model = model_of(0.0)
+    schedule = DuringTraining(0.75, begin=0, end=0.5)
+    callback = GraNetUpdate((X, Y), schedule, 1, batch_size=4)
+    before = np.abs(masked_weights(model)["first/kernel"].weight_array())
+    callback.update(model, step=1, progress=0.25)
+    # 0.75 * (1 - 0.5 ** 3) of 42 weights are gone.
+    assert sum(m.sum() for m in get_masks(model).values()) == 14
+    regrown = get_masks(model)["first/kernel"] & (
+        masked_weights(model)["first/kernel"].weight_array() == 0
+    )
+    assert regrown.any() and before[regrown].any()
+    callback.update(model, step=2, progress=0.5)
+    assert sum(m.sum() for m in get_masks(model).values()) == 10
+    callback.update(model, step=3, progress=0.9)
+    assert sum(m.sum() for m in get_masks(model).values()) == 10
+
+
+@pytest.mark.parametrize("make", [GraNetUpdate, MESTUpdate])
+def test_a_final_sparsity_that_no_epoch_reaches(make):
+    if make is GraNetUpdate:
+        callback = make((X, Y), DuringTraining(0.9, begin=0, end=0.9))
+    else:
+        callback = make((X, Y), final_sparsity=0.9, end=0.9)
+    model = model_of()
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="never reached.*0.9 and 4 epochs"):
+        model.fit(X, Y, epochs=4, verbose=0, callbacks=[callback])
+    for weight, value in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_granet_takes_shares_of_training_alone():
+    with pytest.raises(TypeError, match="must be a DuringTraining"):
+        GraNetUpdate((X, Y), ConstantSparsity(0.9, 0))
+
+
+class Numbered(keras.utils.PyDataset):
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        rows = slice(2 * index, 2 * index + 2)
+        return X[rows], Y[rows], np.ones(2)  # With sample weights.
+
+
+def test_batches_of_arrays_are_drawn_by_step():
+    batches = Batches((X, Y), batch_size=3, seed=1)
+    ((x, y),), ((again, _),) = batches.at(5), batches.at(5)
+    np.testing.assert_array_equal(x, again)
+    rows = [int(np.flatnonzero((X == row).all(1))[0]) for row in x]
+    assert len(set(rows)) == 3
+    np.testing.assert_array_equal(y, Y[rows])
+    assert any((batches.at(n)[0][0] != x).any() for n in range(5))
+    assert len(Batches((X, Y), batch_size=99).at(0)[0][0]) == 8
+
+
+def test_batches_of_a_dataset_and_of_an_iterable():
+    several = Batches(Numbered(), seed=1).at(3, 2)
+    assert len(several) == 2 and len(several[0]) == 2
+    assert len(Batches(Numbered()).at(0, 9)) == 4
+    listed = Batches(iter_anew())
+    for _ in range(2):  # From the beginning each time.
+        np.testing.assert_array_equal(listed.at(7)[0][0], X[:4])
+
+
+class iter_anew:  # noqa: N801
+    def __iter__(self):
+        return iter([(X[:4], Y[:4]), (X[4:], Y[4:])])
+
+
+def test_nested_inputs():
+    batches = Batches(({"a": X, "b": X + 1}, Y), batch_size=2)
+    ((x, _),) = batches.at(0)
+    np.testing.assert_allclose(x["b"], x["a"] + 1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("data", "kind", "message"),
+    [
+        (None, TypeError, "nothing to take gradients on.*data=None"),
+        (iter([(X, Y)]), TypeError, "begun anew"),
+        ((X,), ValueError, "at least one.*1 parts"),
+        ((X, Y[:3]), ValueError, r"as many inputs as targets.*\[3, 8\]"),
+        ((X[:0], Y[:0]), ValueError, r"at least one.*\[0\]"),
+    ],
+)
+def test_wrong_data(method, data, kind, message):
+    with pytest.raises(kind, match=message):
+        METHODS[method](data)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_data_of_the_wrong_shape_are_named_before_training(method):
+    model = model_of()
+    before = model.get_weights()
+    callback = METHODS[method]((X[:, :3], Y))
+    with pytest.raises(ValueError, match=r"\(8, 3\).*\(None, 4\)"):
+        model.fit(X, Y, epochs=2, verbose=0, callbacks=[callback])
+    for weight, value in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_gradient_that_is_nan_names_its_layer_and_nothing_changes(method):
+    model = model_of()
+    callback = METHODS[method]((X, np.full_like(Y, np.nan)))
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="NaN or infinite.*'first/kernel'"):
+        callback.update(model, 1, 0.1)
+    for weight, value in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: MESTUpdate((X, Y), gradient_weight=-1), "`gradient_weight`"),
+        (lambda: MESTUpdate((X, Y), final_sparsity=1), "`final_sparsity`"),
+        (lambda: SNFSUpdate((X, Y), momentum=1), "`momentum` must be in"),
+        (lambda: SNFSUpdate((X, Y), batches=0), "`batches` must be a whole"),
+        (lambda: RigLUpdate((X, Y), 0), "`interval` must be a whole"),
+        (lambda: RigLUpdate((X, Y), drop_fraction=0), "`drop_fraction`"),
+    ],
+)
+def test_wrong_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
