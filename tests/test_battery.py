@@ -96,7 +96,7 @@ class Watch(keras.callbacks.Callback):
     def __init__(self, traced=False):
         super().__init__()
         self.masks = []
-        self.traces = Trace.count if traced else None
+        self.traced = traced
 
     def look(self):
         assert_zero_outside(self.model)
@@ -104,13 +104,13 @@ class Watch(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         self.look()
+        self.before = Trace.count  # Methods take gradients until now.
 
     def on_train_batch_end(self, batch, logs=None):
         self.look()
-        if self.traces is None:
-            self.traces = Trace.count
-        if keras.backend.backend() != "torch":  # Which runs eagerly.
-            assert Trace.count == self.traces, "a mask update recompiled"
+        if self.traced and keras.backend.backend() != "torch":  # Runs eagerly.
+            assert Trace.count == self.before, "a mask update recompiled"
+        self.traced = True
 
     def on_epoch_end(self, epoch, logs=None):
         self.look()
