@@ -12,6 +12,8 @@ import inspect
 import keras
 from keras import ops
 
+from keras_snn import kernel_axes
+
 # The weights masked where the user names none; of a recurrent cell, of
 # whatever kind, both kernels. Depthwise kernels are small, and embeddings are
 # looked up row by row: they are masked when included.
@@ -72,6 +74,11 @@ class WeightOwner:
             self.weight is getattr(self.layer, attribute, None)
             for attribute in attributes
         )
+
+    @property
+    def input_axes(self):
+        """Its axes that run over inputs."""
+        return kernel_axes.input_axes(self.layer, self.weight)
 
     def is_named(self, name):
         """Whether `name` is its own, or, for a kernel, that of a layer.
@@ -136,6 +143,7 @@ class MaskedWeight:
         companion: A weight of the wrapper of the same shape, where a method
             has one, such as a score. The weight then keeps its values outside
             the mask, too.
+        input_axes: Its axes that run over its layer's inputs.
     """
 
     path: str
@@ -143,6 +151,7 @@ class MaskedWeight:
     mask: keras.Variable
     index: int
     companion: keras.Variable | None = None
+    input_axes: tuple = ()
 
     def weight_array(self):
         """The weight's value, a NumPy array."""
@@ -218,6 +227,7 @@ class MaskedLayer(keras.layers.Wrapper):
                 self._beside(owner, "mask", dtype="bool", initializer="ones"),
                 owner.index,
                 self._companion(owner),
+                owner.input_axes,
             )
             for owner in self._chosen(owners)
         ]
