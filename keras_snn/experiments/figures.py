@@ -22,6 +22,8 @@ STYLES = {
     "omp_erk": ("#56B4E9", "P"),
     "random": ("#7A7A00", "X"),
     "uniform": ("#999999", "*"),
+    "rigl": ("#8C564B", "h"),
+    "synflow": ("#332288", "d"),
 }
 
 
