@@ -524,7 +524,13 @@ def updated_by_gmp(model):
         callback.update(model, sparsity)
 
 
+def updated_by_rigl(model):
+    for step in (4, 8, 12):
+        RigLUpdate((X, Y), batch_size=8, seed=5).update(model, step, step / 20)
+
+
 BITS = {
+    "RigLUpdate": (updated_by_rigl, "e58e85f21c3a8fb6"),
     "sparsify": (lambda model: None, "92a4ec5a55fd5f9a"),
     "SETUpdate": (updated_by_set, "a4cc463ebcd2a51e"),
     "GMPUpdate": (updated_by_gmp, "f3cf253a40933b9e"),

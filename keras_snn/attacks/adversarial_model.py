@@ -8,8 +8,8 @@ the loss on images that an attack has changed to maximise it.
 import keras
 from keras import ops
 
+from keras_snn import checks
 from keras_snn import gradients
-from keras_snn.attacks import checks
 from keras_snn.attacks.base import GradientAttack
 
 HALF_A_GREY_LEVEL = 0.5 / 255

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_snn.attacks import checks
+from keras_snn import checks
 from keras_snn.attacks import losses
 from keras_snn.attacks.image_gradient import compiled_image_gradient
 from keras_snn.attacks.image_gradient import image_gradient

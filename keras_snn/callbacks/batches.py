@@ -10,11 +10,12 @@ class Batches:
     """Batches of training data, the same at the same step.
 
     Args:
-        data: A tuple `(x, y)`, arrays or nested structures of arrays with one sample a
-            row, of which rows are drawn at random; a `keras.utils.PyDataset`,
-            of which batches are; or any iterable of batches that can be begun
-            anew, such as a list or a `tf.data.Dataset`, which are read
-            from the beginning, and so should be shuffled by themselves.
+        data: A tuple `(x, y)`, arrays or nested structures of arrays with one
+            sample a row, of which rows are drawn at random; a
+            `keras.utils.PyDataset`, of which batches are; or any iterable of
+            batches that can be begun anew, such as a list or a
+            `tf.data.Dataset`, which are read from the beginning, and so should
+            be shuffled by themselves.
         batch_size: Rows of a batch drawn from arrays.
         seed: Int >= 0.
 

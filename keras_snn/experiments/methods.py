@@ -1,4 +1,4 @@
-"""The methods of the paper, as what each does before and during training.
+"""The methods of the paper and others, as what each does in a trial.
 
 "Are Sparse Neural Networks Better Hard Sample Learners?",
 https://arxiv.org/abs/2409.09196.
@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Callable
 
 from keras_snn.callbacks.gmp import GMPUpdate
+from keras_snn.callbacks.rigl import RigLUpdate
 from keras_snn.callbacks.set import SETUpdate
 from keras_snn.mask_state import masked_layers
 from keras_snn.oneshot.lottery import LotteryTicket
@@ -29,14 +30,15 @@ class Method:
         prune: Called once before training, as
             `prune(model, trial, x, y, trained)`: a batch of data, and the
             trained dense weights where `from_dense`.
-        callbacks: Called with the trial; gives what changes masks during fit.
+        callbacks: Called with the trial and its training data as
+            `callbacks(trial, x, y)`; gives what changes masks during fit.
     """
 
     label: str
     distribution: str | None = None
     from_dense: bool = False
     prune: Callable = lambda model, trial, x, y, trained: None
-    callbacks: Callable = lambda trial: []
+    callbacks: Callable = lambda trial, x, y: []
 
 
 def _snip(model, trial, x, y, trained):
@@ -58,13 +60,25 @@ def _lth(model, trial, x, y, trained):
     ticket.rewind(model, trial.sparsity)
 
 
-def _gmp(trial):
+def _gmp(trial, x, y):
     schedule = DuringTraining(trial.sparsity, interval=trial.interval)
     return [GMPUpdate(schedule)]
 
 
-def _set(trial):
+def _set(trial, x, y):
     return [SETUpdate(trial.interval, seed=trial.seed)]
+
+
+def _rigl(trial, x, y):
+    return [
+        RigLUpdate(
+            (x, y),
+            trial.interval,
+            unit="epochs",
+            batch_size=trial.batch_size,
+            seed=trial.seed,
+        )
+    ]
 
 
 METHODS = {
@@ -77,5 +91,6 @@ METHODS = {
     "omp_erk": Method("OMP_ERK", from_dense=True, prune=_omp("erk")),
     "random": Method("Random Pruning", distribution="erk"),
     "uniform": Method("Uniform Pruning", distribution="uniform"),
+    "rigl": Method("RigL", distribution="erk", callbacks=_rigl),
 }
 PAPER_METHODS = ("dense", "snip", "set", "gmp", "omp", "lth")

@@ -270,7 +270,7 @@ def train(trial, trainer, data, trained, checkpoint, say):
         validation_data=validation,
         epochs=trial.epochs,
         initial_epoch=done,
-        callbacks=[*method.callbacks(trial), checkpoint, Progress(say)],
+        callbacks=[*method.callbacks(trial, x, y), checkpoint, Progress(say)],
         verbose=0,
     )
 

@@ -8,6 +8,7 @@ from keras_snn.experiments import figures
 from keras_snn.experiments import recipe
 from keras_snn.experiments import run
 from keras_snn.experiments import tables
+from keras_snn.export.conversion import check_installed
 
 MOST_CLASSES = 10
 NAMES = {
@@ -20,6 +21,7 @@ TITLES = {
     "adversarial": "adversarial training (PGD)",
     "corruption": "common corruptions",
     "el2n": "hardest samples by EL2N",
+    "none": "ordinary samples",
 }
 
 
@@ -35,7 +37,10 @@ def compare(settings, figure, *, name="accuracy", export=False):
     Returns:
         The results, a list of dicts.
     """
-    figures.pyplot()  # Missing, it shall be missed before hours of training.
+    # What is missing shall be missed before hours of training.
+    figures.pyplot()
+    if export:
+        check_installed()
     results = recipe.run(settings, recipe.trials(settings), export=export)
     where = f"{NAMES[settings.model]} on {settings.dataset}"
     title = f"{where}, {TITLES[settings.hard]}"
@@ -59,12 +64,15 @@ def examples(settings, per_class=5):
         trial, train, lambda t: run.network(t, settings.out, settings.data_dir)
     )
     classes = datasets.SOURCES[trial.dataset].classes
-    columns = {}
+    low, high = {}, {}
     for label in range(min(classes, MOST_CLASSES)):
         of_class = np.flatnonzero(train.y == label)
         order = of_class[np.argsort(scores[of_class], kind="stable")]
-        columns[f"{label} low"] = train.x[order[:per_class]]
-        columns[f"{label} high"] = train.x[order[::-1][:per_class]]
-    title = f"Lowest and highest EL2N of {trial.dataset}, by class"
-    figures.save(figures.example_images(columns, title), settings.out / "el2n")
+        low[str(label)] = train.x[order[:per_class]]
+        high[str(label)] = train.x[order[::-1][:per_class]]
+    figure = figures.example_images(
+        {"Lowest EL2N": low, "Highest EL2N": high},
+        f"The ends of {trial.dataset} by EL2N, by class",
+    )
+    figures.save(figure, settings.out / "el2n")
     print(f"The figure is in {settings.out}/")

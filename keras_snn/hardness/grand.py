@@ -17,7 +17,7 @@ from keras import losses
 from keras import ops
 
 from keras_snn import gradients
-from keras_snn.attacks.checks import check_labels
+from keras_snn.checks import check_labels
 from keras_snn.hardness.outputs import check_lengths
 from keras_snn.hardness.outputs import gives_logits
 from keras_snn.hardness.outputs import mean_over_models

@@ -5,8 +5,8 @@ import os
 import keras
 import numpy as np
 
-from keras_snn.attacks.checks import check_integer
-from keras_snn.attacks.checks import check_labels
+from keras_snn.checks import check_integer
+from keras_snn.checks import check_labels
 
 CROSSENTROPIES = (
     keras.losses.categorical_crossentropy,

@@ -102,9 +102,10 @@ def test_bubbles_are_as_large_as_their_parameters():
 
 def test_example_images_stand_in_lines(tmp_path):
     lines = {"a": np.zeros((2, 4, 4, 3)), "b": np.ones((3, 4, 4, 3))}
-    figure = figures.example_images(lines, "title")
-    assert len(figure.axes) == 6
-    assert sum(len(axis.images) for axis in figure.axes) == 5
+    groups = {"low": lines, "high": lines}
+    figure = figures.example_images(groups, "title")
+    assert len(figure.axes) == 12
+    assert sum(len(axis.images) for axis in figure.axes) == 10
     figures.save(figure, tmp_path / "images")
 
 

@@ -78,6 +78,7 @@ FIGURES = {
     "el2n_resnet18": "accuracy",
     "el2n_resnet34": "accuracy",
     "layer_density": "density",
+    "method_ordering": "accuracy",
     "training_flops": "flops",
 }
 
@@ -133,4 +134,17 @@ def test_a_missing_extra_is_named_before_anything_runs(
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     assert call(tmp_path, TINY, name) == 2
     assert "keras-snn[plot]" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_export_needs_is_missed_before_anything_runs(
+    tmp_path, capsys, monkeypatch
+):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec",
+        lambda name: None if name == "ai_edge_litert" else find(name),
+    )
+    assert call(tmp_path, TINY, "adversarial_vgg16") == 2
+    assert "keras-snn[tensorflow]" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""What an attack refuses, before anything runs."""
+"""What attacks and hardness alike refuse, before anything runs."""
 
 import keras
 import numpy as np
