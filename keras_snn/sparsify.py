@@ -11,7 +11,7 @@ from keras_snn.mask_state import masked_layers
 from keras_snn.mask_state import masked_weights
 from keras_snn.mask_state import set_masks
 from keras_snn.masked_layer import MaskedLayer
-from keras_snn.masked_layer import weight_owners
+from keras_snn.weight_owners import weight_owners
 
 
 def sparsify(
