@@ -21,6 +21,7 @@ TITLES = {
     "adversarial": "adversarial training (PGD)",
     "corruption": "common corruptions",
     "el2n": "hardest samples by EL2N",
+    "none": "ordinary samples",
 }
 
 

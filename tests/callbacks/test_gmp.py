@@ -365,3 +365,29 @@ def test_config_round_trip(schedule):
     assert again.scope == "layer"
     assert type(again.schedule) is type(schedule)
     assert vars(again.schedule) == vars(schedule)
+
+
+@pytest.mark.parametrize("sparsity", [0.25, 0.5, 0.875])
+def test_the_masks_are_those_of_tfmot(sparsity):
+    """Its pruning of one tensor; layers of which these leave whole counts."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("tfmot computes in TensorFlow")
+    pytest.importorskip("tensorflow_model_optimization")
+    import tensorflow as tf
+    from tensorflow_model_optimization.python.core.sparsity.keras import (
+        pruning_impl,
+    )
+
+    model = model_of()
+    weights = {
+        path: masked.weight_array().copy()
+        for path, masked in masked_weights(model).items()
+    }
+    theirs = pruning_impl.Pruning(
+        lambda: 0, [], lambda step: (True, sparsity), (1, 1), "AVG"
+    )
+    schedule = ConstantSparsity(sparsity, 0)
+    GMPUpdate(schedule, scope="layer").update(model, sparsity)
+    for path, ours in get_masks(model).items():
+        _, mask = theirs._maybe_update_block_mask(tf.constant(weights[path]))
+        np.testing.assert_array_equal(ours, mask.numpy() > 0)

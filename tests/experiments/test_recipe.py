@@ -78,6 +78,7 @@ FIGURES = {
     "el2n_resnet18": "accuracy",
     "el2n_resnet34": "accuracy",
     "layer_density": "density",
+    "method_ordering": "accuracy",
     "training_flops": "flops",
 }
 
