@@ -30,6 +30,7 @@ class MaskedWeight:
         companion: A weight of the wrapper of the same shape, where a method
             has one, such as a score. The weight then keeps its values outside
             the mask, too.
+        input_axes: Its axes that run over its layer's inputs.
     """
 
     path: str
@@ -37,6 +38,7 @@ class MaskedWeight:
     mask: keras.Variable
     index: int
     companion: keras.Variable | None = None
+    input_axes: tuple = ()
 
     def weight_array(self):
         """The weight's value, a NumPy array."""
@@ -112,6 +114,7 @@ class MaskedLayer(keras.layers.Wrapper):
                 self._beside(owner, "mask", dtype="bool", initializer="ones"),
                 owner.index,
                 self._companion(owner),
+                owner.input_axes,
             )
             for owner in self._chosen(owners)
         ]

@@ -5,12 +5,13 @@ import inspect
 import keras
 from keras import ops
 
-from keras_snn import distributions
 from keras_snn import masks
+from keras_snn import patterns
 from keras_snn.channel_graph import check_graph
 from keras_snn.mask_state import masked_layers
 from keras_snn.mask_state import masked_weights
 from keras_snn.mask_state import set_masks
+from keras_snn.mask_state import shapes_of
 from keras_snn.masked_layer import MaskedLayer
 from keras_snn.shrink import remove_channels
 from keras_snn.weight_owners import weight_owners
@@ -18,9 +19,10 @@ from keras_snn.weight_owners import weight_owners
 
 def sparsify(
     model,
-    sparsity=0.8,
+    sparsity=None,
     distribution="erk",
     *,
+    pattern=None,
     seed=0,
     include=None,
     exclude=None,
@@ -38,9 +40,12 @@ def sparsify(
         model: A built Keras model of any kind: Functional, Sequential, nested
             or subclassed. Compile what is returned, not this.
         sparsity: Fraction of zeros over all masked weights, in [0, 1).
+            Defaults to 0.8, or to what a pattern such as `"2:4"` tells.
         distribution: How it is shared out: `"erk"`, `"erdos_renyi"`,
             `"uniform"`, a function, or a mapping of layer name or weight path
             to sparsity, where the layers that it does not name get `sparsity`.
+        pattern: Which masks are allowed: `"2:4"` and the like, or one of
+            `keras_snn.patterns`. Defaults to any.
         seed: Int >= 0; the same seed draws the same masks on every backend.
         include: What to mask besides, such as DepthwiseConv or Embedding
             layers: a layer's name, a weight's name or path, the class of a
@@ -58,8 +63,9 @@ def sparsify(
     Raises:
         ValueError: If the sparsity is not in [0, 1) or would empty a layer,
             the model is not built or has masks, a name matches nothing, a
-            weight is both included and excluded, or none is left to mask.
-        TypeError: If `include` or `exclude` is of another kind.
+            weight is both included and excluded, none is left to mask, or one
+            cannot have the pattern.
+        TypeError: If `include`, `exclude` or `pattern` is of another kind.
 
     Example:
 
@@ -68,43 +74,44 @@ def sparsify(
     model.compile("sgd", "mse")
     ```
     """
-    masks.check_sparsity(sparsity)
+    pattern = patterns.get(pattern)
+    sparsity = pattern.sparsity(sparsity, default=0.8)
     _check_wrappable(model)
     chosen = _chosen(model, include, exclude)
-    shapes = {owner.path: tuple(owner.weight.shape) for owner in chosen}
     drawn = random_masks(
-        shapes,
-        {owner.path: owner.index for owner in chosen},
+        {owner.path: owner for owner in chosen},
         sparsity,
         distribution,
+        pattern,
         seed,
     )
     masked = wrapper(
         model, [owner.index for owner in chosen], name=f"masked_{model.name}"
     )
     sparse = _around(masked, model)
-    set_masks(sparse, drawn, requested=float(sparsity))
+    set_masks(sparse, drawn, requested=sparsity)
     return sparse
 
 
-def random_masks(shapes, indices, sparsity, distribution, seed):
+def random_masks(weights, sparsity, distribution, pattern, seed):
     """Masks drawn uniformly within each layer, at its exact count.
 
     Args:
-        shapes: Mapping of path to weight shape.
-        indices: Mapping of path to the index that draws derive from.
+        weights: Mapping of path to `MaskedWeight` or `WeightOwner`.
         sparsity: Fraction of zeros in all, in [0, 1).
         distribution: As for `sparsify`.
+        pattern: A `Pattern`.
         seed: Int >= 0.
 
     Returns:
         A dict of path to bool array.
     """
-    sparsities = distributions.layer_sparsities(shapes, sparsity, distribution)
-    counts = distributions.counts(shapes, sparsities)
+    shapes = shapes_of(weights)
+    of_layers = patterns.for_weights(pattern, weights)
+    counts = patterns.counts(of_layers, shapes, sparsity, distribution)
     return {
-        path: masks.random_mask(
-            shape, counts[path], masks.generator(seed, 0, indices[path])
+        path: of_layers[path].random_mask(
+            shape, counts[path], masks.generator(seed, 0, weights[path].index)
         )
         for path, shape in shapes.items()
     }

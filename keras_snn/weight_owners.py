@@ -4,6 +4,8 @@ import dataclasses
 
 import keras
 
+from keras_snn import kernel_axes
+
 # The weights masked where the user names none; of a recurrent cell, of
 # whatever kind, both kernels. Depthwise kernels are small, and embeddings are
 # looked up row by row: they are masked when included.
@@ -64,6 +66,11 @@ class WeightOwner:
             self.weight is getattr(self.layer, attribute, None)
             for attribute in attributes
         )
+
+    @property
+    def input_axes(self):
+        """Its axes that run over inputs."""
+        return kernel_axes.input_axes(self.layer, self.weight)
 
     def is_named(self, name):
         """Whether `name` is its own, or, for a kernel, that of a layer.

@@ -1,17 +1,11 @@
 """Models without their masked channels: smaller, with the same outputs."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 from keras import layers
 from keras import ops
 
-import keras_snn
-from keras_snn import MaskedLayer
-from keras_snn import get_masks
 from keras_snn import prune_channels
 from keras_snn import sparsify
 from keras_snn import strip
@@ -151,7 +145,9 @@ def batch(model, size=4):
         lambda tensor: RNG.normal(size=(size, *tensor.shape[1:])).astype(
             "float32"
         ),
-        model.input if not isinstance(model, keras.Sequential) else model.inputs[0],
+        model.input
+        if not isinstance(model, keras.Sequential)
+        else model.inputs[0],
     )
 
 
@@ -161,7 +157,9 @@ def outputs_of(model, x):
 
 
 def assert_same_outputs(model, other, x):
-    for one, two in zip(outputs_of(model, x), outputs_of(other, x), strict=True):
+    for one, two in zip(
+        outputs_of(model, x), outputs_of(other, x), strict=True
+    ):
         np.testing.assert_allclose(one, two, atol=1e-5, rtol=1e-5)
 
 
