@@ -23,6 +23,7 @@ from keras_snn.mask_state import get_masks
 from keras_snn.mask_state import set_masks
 from keras_snn.mask_state import sparsity
 from keras_snn.masked_layer import MaskedLayer
+from keras_snn.oneshot.channels import prune_channels
 from keras_snn.oneshot.lottery import LotteryTicket
 from keras_snn.oneshot.magnitude import prune_magnitude
 from keras_snn.oneshot.random import prune_random
@@ -59,6 +60,7 @@ __all__ = [
     "hardness",
     "models",
     "patterns",
+    "prune_channels",
     "prune_magnitude",
     "prune_random",
     "schedules",

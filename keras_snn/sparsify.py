@@ -7,12 +7,14 @@ from keras import ops
 
 from keras_snn import masks
 from keras_snn import patterns
+from keras_snn.channel_graph import check_graph
 from keras_snn.mask_state import masked_layers
 from keras_snn.mask_state import masked_weights
 from keras_snn.mask_state import set_masks
 from keras_snn.mask_state import shapes_of
 from keras_snn.masked_layer import MaskedLayer
-from keras_snn.masked_layer import weight_owners
+from keras_snn.shrink import remove_channels
+from keras_snn.weight_owners import weight_owners
 
 
 def sparsify(
@@ -115,20 +117,28 @@ def random_masks(weights, sparsity, distribution, pattern, seed):
     }
 
 
-def strip(model):
+def strip(model, *, shrink=False):
     """Takes the masks off: an ordinary Keras model, its zeros baked in.
 
     Args:
         model: What `sparsify` returned, or a Functional or Sequential model
             with `MaskedLayer`s inside.
+        shrink: Whether to remove the channels that no active weight reads, as
+            `prune_channels` leaves them: of Dense and convolution layers, with
+            their BatchNorm, in a Functional or Sequential model, through
+            residual blocks and models inside. Channels stay where a layer
+            mixes them in a way not known, such as LayerNorm or a layer of your
+            own.
 
     Returns:
-        The user's own model, with the same weights and outputs as `model`. No
-        class of keras_snn is in it, so it loads without keras_snn.
+        The user's own model, with the same weights and outputs as `model`; or,
+        shrunk, a smaller one, with the same outputs but for rounding. No class
+        of keras_snn is in it, so it loads without keras_snn.
 
     Raises:
-        ValueError: If the model has no masks, or holds masked layers that only
-            its author can take out.
+        ValueError: If the model has no masks, holds masked layers that only
+            its author can take out, or is to be shrunk and is neither
+            Functional nor Sequential.
     """
     weights, layers = masked_weights(model), masked_layers(model)
     by_sparsify = _is_around_all(layers[0], model)
@@ -141,13 +151,22 @@ def strip(model):
             f"the masked layer is. Received: {model.name!r}, a "
             f"{type(model).__name__}"
         )
+    if shrink:
+        check_graph(layers[0].layer if by_sparsify else model)
     for masked in weights.values():
         value = masked.weight.value
         masked.weight.assign(
             ops.where(masked.mask.value, value, ops.zeros_like(value))
         )
-    if by_sparsify:
-        return layers[0].layer
+    plain = layers[0].layer if by_sparsify else _unwrapped(model)
+    if not shrink:
+        return plain
+    return remove_channels(
+        plain, {id(m.weight): m.mask_array() for m in weights.values()}
+    )
+
+
+def _unwrapped(model):
     return keras.models.clone_model(
         model,
         clone_function=lambda layer: (

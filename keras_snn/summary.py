@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_snn.mask_state import masked_layers
 from keras_snn.mask_state import masked_weights
-from keras_snn.masked_layer import weight_owners
+from keras_snn.weight_owners import weight_owners
 
 
 def summary(model, *, line_length=None, print_fn=None):

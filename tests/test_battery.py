@@ -67,8 +67,8 @@ def model_of(
     dense = keras.Sequential(
         [
             keras.Input((6,)),
+            Trace(),  # First, where it keeps no channel from being pruned.
             layers.Dense(16, activation="relu", name="first", dtype=policy),
-            Trace(),
             layers.BatchNormalization(),
             layers.Dropout(dropout, seed=1),
             layers.Dense(4, name="last", dtype=policy),
@@ -274,6 +274,7 @@ METHODS = {
         end=0.5,
     ),
     "prune_random": pruning(keras_snn.prune_random),
+    "prune_channels": pruning(keras_snn.prune_channels),
     "LotteryTicket.rewind": Method(ticket, only_shrinks=True),
     "set_masks": in_between(flipped, start=0.5, end=0.5),
 }
