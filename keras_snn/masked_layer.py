@@ -203,11 +203,19 @@ class MaskedLayer(keras.layers.Wrapper):
         return None
 
     def get_config(self):
+        weights = self.weights_to_mask
+        if weights and all(isinstance(each, int) for each in weights):
+            weights = self._places() or weights
         return {
             **super().get_config(),
-            "weights": self.weights_to_mask,
+            "weights": weights,
             "requested_sparsity": self.requested_sparsity,
         }
+
+    def _places(self):
+        """Where the masked weights are by now: LoRA adds to a built layer."""
+        places = {id(w): at for at, w in enumerate(self.layer.weights)}
+        return [places[id(masked.weight)] for masked in self._masked]
 
 
 def _as_symbol(value):
