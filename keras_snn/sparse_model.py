@@ -10,6 +10,7 @@ trackers, they find in the model inside.
 import functools
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_snn import gradients
@@ -90,9 +91,17 @@ class SparseModel:
         """A layer of the user's model, by name or index."""
         return self._wrapped_model.get_layer(name, index)
 
-    def summary(self, *args, **kwargs):
-        """Keras's table of the user's model; `keras_snn.summary` has masks."""
-        self._wrapped_model.summary(*args, **kwargs)
+    def summary(self, *args, print_fn=None, **kwargs):
+        """Keras's table of the user's model, and how much of it is masked.
+
+        `keras_snn.summary` shows each mask.
+        """
+        self._wrapped_model.summary(*args, print_fn=print_fn, **kwargs)
+        masks = [m.mask_array() for m in masked_weights(self).values()]
+        size = sum(mask.size for mask in masks)
+        active = sum(int(np.count_nonzero(mask)) for mask in masks)
+        line = f" Masked params: {size:,}, of which {active:,} are active\n"
+        (print_fn or print)(line)
 
     def get_config(self):
         masked, *_ = masked_layers(self)
