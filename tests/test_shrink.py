@@ -353,6 +353,7 @@ UNKNOWN = {
     "softmax": layers.Softmax,
     "activation": lambda: layers.Activation("softmax"),
     "reshape": lambda: layers.Reshape((2, 4)),
+    "noise": lambda: layers.Dropout(0.5, noise_shape=(None, 8)),
     "scale": lambda: layers.Rescaling([1.0] * 7 + [2.0]),
 }
 
