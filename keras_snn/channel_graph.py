@@ -18,79 +18,18 @@ import math
 
 import keras
 import numpy as np
-from keras import activations
 from keras import layers
 
+from keras_snn.channel_kinds import CHANNELWISE
+from keras_snn.channel_kinds import CHANNELWISE_OPS
+from keras_snn.channel_kinds import DEPTHWISE
+from keras_snn.channel_kinds import ELEMENTWISE
+from keras_snn.channel_kinds import KERNELS
+from keras_snn.channel_kinds import MERGING
+from keras_snn.channel_kinds import MERGING_OPS
+from keras_snn.channel_kinds import is_op
+from keras_snn.channel_kinds import is_plain
 from keras_snn.masked_layer import MaskedLayer
-
-# Kernels by kind of layer: the attribute, the axis read, the axis written.
-KERNELS = {
-    layers.Dense: ("kernel", -2, -1),
-    layers.Conv1D: ("kernel", -2, -1),
-    layers.Conv2D: ("kernel", -2, -1),
-    layers.Conv3D: ("kernel", -2, -1),
-    layers.Conv1DTranspose: ("kernel", -1, -2),
-    layers.Conv2DTranspose: ("kernel", -1, -2),
-    layers.Conv3DTranspose: ("kernel", -1, -2),
-    layers.SeparableConv1D: ("pointwise_kernel", -2, -1),
-    layers.SeparableConv2D: ("pointwise_kernel", -2, -1),
-}
-DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
-CHANNELWISE = (
-    layers.Activation,
-    layers.ActivityRegularization,
-    layers.AlphaDropout,
-    layers.Dropout,
-    layers.ELU,
-    layers.GaussianDropout,
-    layers.GaussianNoise,
-    layers.Identity,
-    layers.LeakyReLU,
-    layers.ReLU,
-    *(
-        getattr(layers, f"{name}{rank}D")
-        for name in (
-            "AveragePooling",
-            "Cropping",
-            "GlobalAveragePooling",
-            "GlobalMaxPooling",
-            "MaxPooling",
-            "SpatialDropout",
-            "UpSampling",
-            "ZeroPadding",
-        )
-        for rank in (1, 2, 3)
-    ),
-)
-MERGING = (
-    layers.Add,
-    layers.Average,
-    layers.Maximum,
-    layers.Minimum,
-    layers.Multiply,
-    layers.Subtract,
-)
-# Operations of `keras.ops` in a Functional model, such as `x + y`.
-MERGING_OPS = {"Add", "Maximum", "Minimum", "Multiply", "Subtract"}
-CHANNELWISE_OPS = {"Elu", "Gelu", "Relu", "Relu6", "Sigmoid", "Silu", "Tanh"}
-ELEMENTWISE = {
-    activations.elu,
-    activations.exponential,
-    activations.gelu,
-    activations.hard_sigmoid,
-    activations.hard_silu,
-    activations.leaky_relu,
-    activations.linear,
-    activations.mish,
-    activations.relu,
-    activations.relu6,
-    activations.selu,
-    activations.sigmoid,
-    activations.silu,
-    activations.softplus,
-    activations.softsign,
-    activations.tanh,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,11 +173,11 @@ class ChannelGraph:
         kind = type(layer)
         if isinstance(layer, keras.Model):
             return self._once(layer, inputs, self._nested)
-        if kind in MERGING or _is_op(layer, MERGING_OPS):
+        if kind in MERGING or is_op(layer, MERGING_OPS):
             return self._merged(inputs, shapes, node)
         if kind is layers.Concatenate:
             return self._concatenated(layer, inputs, shapes)
-        if len(inputs) != 1 or not _is_plain(layer):
+        if len(inputs) != 1 or not is_plain(layer):
             return None
         if kind in KERNELS:
             return self._once(layer, inputs, self._kernel)
@@ -247,7 +186,7 @@ class ChannelGraph:
         if kind is layers.BatchNormalization:
             if layer.axis in (-1, len(shapes[0]) - 1):
                 return self._once(layer, inputs, self._batch_norm)
-        elif kind in CHANNELWISE or _is_op(layer, CHANNELWISE_OPS):
+        elif kind in CHANNELWISE or is_op(layer, CHANNELWISE_OPS):
             return inputs
         elif kind is layers.Rescaling:
             if np.ndim(layer.scale) == np.ndim(layer.offset) == 0:
@@ -305,7 +244,7 @@ class ChannelGraph:
     def _merged(self, inputs, shapes, node):
         if len({(len(s), s[-1]) for s in shapes}) > 1:
             return None
-        if _is_op(node.operation, MERGING_OPS) and any(
+        if is_op(node.operation, MERGING_OPS) and any(
             not isinstance(argument, keras.KerasTensor)
             and not np.isscalar(argument)
             for argument in node.arguments.args
@@ -373,21 +312,3 @@ def _nodes(model):
 def _node(tensor):
     operation, index, _ = tensor._keras_history
     return operation._inbound_nodes[index]
-
-
-def _is_op(operation, names):
-    kind = type(operation)
-    ours = kind.__module__.startswith("keras.src.ops.")
-    return ours and kind.__name__ in names
-
-
-def _is_plain(layer):
-    """Whether a layer is as Keras made it: channels last, kernels whole."""
-    if isinstance(layer, layers.Activation):
-        return layer.activation in ELEMENTWISE
-    return (
-        getattr(layer, "data_format", "channels_last") == "channels_last"
-        and getattr(layer, "groups", 1) == 1
-        and not getattr(layer, "lora_enabled", False)
-        and getattr(layer, "quantization_mode", None) is None
-    )

@@ -206,11 +206,32 @@ class MaskedLayer(keras.layers.Wrapper):
         return None
 
     def get_config(self):
+        weights = self.weights_to_mask
+        if weights and all(isinstance(each, int) for each in weights):
+            weights = self._places() or weights
         return {
             **super().get_config(),
-            "weights": self.weights_to_mask,
+            "weights": weights,
             "requested_sparsity": self.requested_sparsity,
         }
+
+    def save_own_variables(self, store):
+        masked = {id(each.weight) for each in self._masked}
+        for owner in weight_owners(self.layer):
+            adapted = getattr(owner.layer, "lora_enabled", False)
+            if adapted and id(owner.weight) in masked:
+                raise ValueError(
+                    "Keras adds low-rank adapters to a kernel when it saves "
+                    "it, which fills in what the mask leaves out: `strip` the "
+                    "model and save that, or keep `model.get_weights()`. "
+                    f"Received: {owner.path!r}, of a layer with LoRA enabled"
+                )
+        super().save_own_variables(store)
+
+    def _places(self):
+        """Where the masked weights are by now: LoRA adds to a built layer."""
+        places = {id(w): at for at, w in enumerate(self.layer.weights)}
+        return [places[id(masked.weight)] for masked in self._masked]
 
 
 def _as_symbol(value):

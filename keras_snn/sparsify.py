@@ -14,6 +14,8 @@ from keras_snn.mask_state import set_masks
 from keras_snn.mask_state import shapes_of
 from keras_snn.masked_layer import MaskedLayer
 from keras_snn.shrink import remove_channels
+from keras_snn.sparse_model import SparseModel
+from keras_snn.sparse_model import around
 from keras_snn.weight_owners import weight_owners
 
 
@@ -88,7 +90,7 @@ def sparsify(
     masked = wrapper(
         model, [owner.index for owner in chosen], name=f"masked_{model.name}"
     )
-    sparse = _around(masked, model)
+    sparse = around(masked, name=model.name)
     set_masks(sparse, drawn, requested=sparsity)
     return sparse
 
@@ -141,7 +143,7 @@ def strip(model, *, shrink=False):
             Functional nor Sequential.
     """
     weights, layers = masked_weights(model), masked_layers(model)
-    by_sparsify = _is_around_all(layers[0], model)
+    by_sparsify = isinstance(model, SparseModel)
     if not by_sparsify and not (
         hasattr(model, "inputs") and all(m in model.layers for m in layers)
     ):
@@ -173,67 +175,6 @@ def _unwrapped(model):
             layer.layer if isinstance(layer, MaskedLayer) else layer
         ),
     )
-
-
-def _is_around_all(masked, model):
-    """Whether `model` is what `sparsify` returns: `masked` and nothing else."""
-    steps = [
-        operation
-        for operation in getattr(model, "operations", ())
-        if not isinstance(operation, keras.layers.InputLayer)
-    ]
-    around_model = isinstance(masked.layer, keras.Model) and steps == [masked]
-    return around_model or isinstance(model, SparseModel)
-
-
-@keras.saving.register_keras_serializable(package="keras_snn")
-class SparseModel(keras.Model):
-    """A thin model around the `MaskedLayer` of a model without fixed inputs.
-
-    Args:
-        masked: A built `MaskedLayer` around a subclassed model.
-    """
-
-    def __init__(self, masked, **kwargs):
-        super().__init__(**kwargs)
-        self.masked = masked
-        self.built = masked.built
-        self._call_signature = masked._call_signature
-
-    def call(self, *args, training=None, **kwargs):
-        return self.masked(*args, training=training, **kwargs)
-
-    def build(self, *args, **kwargs):
-        self.built = True
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "masked": keras.saving.serialize_keras_object(self.masked),
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        masked = keras.saving.deserialize_keras_object(config.pop("masked"))
-        return cls(masked, **config)
-
-
-def _around(masked, model):
-    inputs = _symbolic_inputs(model)
-    if inputs is None:
-        masked.build()
-        return SparseModel(masked, name=model.name)
-    return keras.Model(inputs, masked(inputs), name=model.name)
-
-
-def _symbolic_inputs(model):
-    """The model's inputs in their structure; None for a subclassed model."""
-    if isinstance(model, keras.Sequential):
-        return model.inputs[0]
-    try:
-        return model.input
-    except (AttributeError, ValueError):
-        return None
 
 
 def _check_wrappable(model):

@@ -47,9 +47,21 @@ class WeightOwner:
 
     @property
     def is_kernel(self):
-        """Whether it is of rank 2 or more, and no bias, as attention has."""
+        """Whether it is of rank 2 or more.
+
+        But no bias, which attention has, and no low-rank adapter.
+        """
         bias = getattr(self.layer, "bias", None)
-        return len(self.weight.shape) > 1 and self.weight is not bias
+        return (
+            len(self.weight.shape) > 1
+            and self.weight is not bias
+            and not self.is_adapter
+        )
+
+    @property
+    def is_adapter(self):
+        """Whether `enable_lora` of a Keras layer made it."""
+        return self.weight.name.startswith("lora_")
 
     @property
     def is_default(self):
@@ -62,7 +74,8 @@ class WeightOwner:
                 for kind, attribute in DEFAULT_WEIGHTS.items()
                 if isinstance(self.layer, kind)
             }
-        return any(
+        # By name where LoRA is enabled: `layer.kernel` is then a sum.
+        return self.weight.name in attributes or any(
             self.weight is getattr(self.layer, attribute, None)
             for attribute in attributes
         )
