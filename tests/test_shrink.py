@@ -9,6 +9,9 @@ import pytest
 from keras import layers
 from keras import ops
 
+import keras_snn
+from keras_snn import MaskedLayer
+from keras_snn import get_masks
 from keras_snn import prune_channels
 from keras_snn import sparsify
 from keras_snn import strip
