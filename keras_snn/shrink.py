@@ -83,8 +83,11 @@ class _Copier:
     def fill(self):
         """Gives the copies, built by now, the weights that are kept."""
         for layer, copy in self.copies.values():
-            if not isinstance(layer, keras.Model):
-                copy.set_weights([self._kept(w) for w in layer.weights])
+            if isinstance(layer, keras.Model):
+                continue
+            copy.set_weights([self._kept(w) for w in layer.weights])
+            for name in _initializers(layer):
+                setattr(copy, name, getattr(layer, name))
 
     def _copy(self, layer):
         if isinstance(layer, keras.Sequential):
@@ -97,6 +100,8 @@ class _Copier:
             if id(weight) in self.sizes:
                 size = "units" if "units" in config else "filters"
                 config[size] = self.sizes[id(weight)]
+        # What is drawn would be lost, and cost JAX a compilation a shape.
+        config.update(dict.fromkeys(_initializers(layer), "zeros"))
         return type(layer).from_config(config)
 
     def _input(self, tensor):
@@ -112,3 +117,7 @@ class _Copier:
         for axis, channels in self.graph.axes(weight):
             value = np.compress(self.kept[channels], value, axis)
         return value
+
+
+def _initializers(layer):
+    return [name for name in layer.get_config() if name.endswith("initializer")]

@@ -16,6 +16,8 @@ from keras_snn import prune_channels
 from keras_snn import sparsify
 from keras_snn import strip
 
+pytestmark = pytest.mark.usefixtures("drawn_by_numpy")
+
 RNG = np.random.default_rng(0)
 IMAGE = (6, 6, 3)
 
@@ -233,7 +235,8 @@ def test_outputs_and_what_is_tied_to_them_stay():
     assert widths(small) == {"image": 6, "vector": 6, "both": 4, "head": 3}
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.numpy
+@pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("channels", [True, False])
 def test_graphs_and_masks_at_random(seed, channels):
     """Whatever is masked: what is removed was not needed."""
@@ -430,7 +433,7 @@ def test_the_model_itself_stays_as_it_was():
     sparse, small = halved(dense)
     before = sparse.predict_on_batch(x)
     for weight in small.weights:
-        weight.assign(ops.zeros_like(weight))
+        weight.assign(np.zeros(weight.shape))
     np.testing.assert_array_equal(sparse.predict_on_batch(x), before)
     assert strip(sparse) is dense
 
@@ -452,7 +455,7 @@ def test_layers_masked_by_hand():
     np.testing.assert_allclose(small.predict_on_batch(x), outputs, atol=1e-5)
 
 
-def test_frozen_layers_and_names_stay():
+def test_what_layers_are_told_stays():
     dense = chain()
     dense.get_layer("a").trainable = False
     names = [layer.name for layer in dense.layers]
@@ -460,9 +463,13 @@ def test_frozen_layers_and_names_stay():
     assert [layer.name for layer in small.layers] == names
     assert not small.get_layer("a").trainable
     assert small.name == dense.name
+    kept, copied = (
+        model.get_layer("b").get_config() for model in (dense, small)
+    )
+    assert copied == {**kept, "filters": 3}
 
 
-@pytest.mark.parametrize("network", ["resnet18", "vgg16", "vgg19"])
+@pytest.mark.parametrize("network", ["resnet18", "vgg16"])
 def test_the_networks_of_the_package(network):
     dense = getattr(keras_snn.models, network)(
         (32, 32, 3), 10, width=1 / 16, normalization="cifar10"

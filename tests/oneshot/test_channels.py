@@ -11,6 +11,8 @@ from keras_snn import prune_channels
 from keras_snn import sparsify
 from keras_snn.mask_state import masked_weights
 
+pytestmark = pytest.mark.usefixtures("drawn_by_numpy")
+
 A = np.array([[1.0, -2.0, 0.5, 0.1], [0.5, 0.0, -2.4, 0.2]], "float32")
 B = np.array([[0.1, 9.0], [0.2, -9.0], [0.3, 9.0], [0.4, -9.0]], "float32")
 
