@@ -1,9 +1,10 @@
 """What Keras leaves to each backend: the only backend switch of the package.
 
-`tensorflow.py`, `jax.py` and `torch.py` are twins: the same three functions,
+`tensorflow.py`, `jax.py` and `torch.py` are twins: the same four functions,
 with the same meaning.
 
 - `gradient(function, tensors)`: the gradient of a scalar function.
+- `hessian_vector_product(function, tensors, vectors)`: that of its gradient.
 - `jit(function)`: the function, compiled.
 - `map_batch(function, model, *step)`: change the batch of a `train_step`.
 """
@@ -12,14 +13,17 @@ import keras
 
 if keras.backend.backend() == "tensorflow":
     from keras_snn.gradients.tensorflow import gradient
+    from keras_snn.gradients.tensorflow import hessian_vector_product
     from keras_snn.gradients.tensorflow import jit
     from keras_snn.gradients.tensorflow import map_batch
 elif keras.backend.backend() == "jax":
     from keras_snn.gradients.jax import gradient
+    from keras_snn.gradients.jax import hessian_vector_product
     from keras_snn.gradients.jax import jit
     from keras_snn.gradients.jax import map_batch
 elif keras.backend.backend() == "torch":
     from keras_snn.gradients.torch import gradient
+    from keras_snn.gradients.torch import hessian_vector_product
     from keras_snn.gradients.torch import jit
     from keras_snn.gradients.torch import map_batch
 else:
@@ -28,4 +32,9 @@ else:
         f"gradients. Received: backend={keras.backend.backend()}"
     )
 
-__all__ = ["gradient", "jit", "map_batch"]
+__all__ = [
+    "gradient",
+    "hessian_vector_product",
+    "jit",
+    "map_batch",
+]

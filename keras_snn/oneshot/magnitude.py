@@ -19,10 +19,12 @@ def prune_magnitude(model, sparsity, *, scope="global", distribution=None):
         model: A Keras model with masks, trained.
         sparsity: Fraction of zeros over all masked weights, in [0, 1).
         scope: `"global"`: one threshold for the model. `"layer"`: one for each
-            layer.
+            layer. `"lamp"`: one for the model, on LAMP scores, "Layer-adaptive
+            sparsity for the Magnitude-based Pruning",
+            https://arxiv.org/abs/2010.07611.
         distribution: Which sparsity each layer gets: `"uniform"`, `"erk"` (the
             paper's OMP_ERK), `"erdos_renyi"`, a function or a mapping. Implies
-            the scope `"layer"`, whose default is `"uniform"`.
+            the scope `"layer"`, whose default is `"uniform"`; LAMP takes none.
 
     Returns:
         The masks, a dict of weight path to bool array.

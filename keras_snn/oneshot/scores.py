@@ -10,8 +10,9 @@ from keras_snn import distributions
 from keras_snn import masks
 from keras_snn.mask_state import shapes_of
 from keras_snn.mask_state import total_size
+from keras_snn.oneshot.lamp import lamp
 
-SCOPES = ("global", "layer")
+SCOPES = ("global", "layer", "lamp")
 
 
 def masks_by_score(
@@ -32,9 +33,11 @@ def masks_by_score(
         scores: Mapping of path to float array of the weight's shape.
         sparsity: Fraction of zeros in all, in [0, 1).
         scope: `"global"`: the highest scores of the whole model, yet at least
-            one in each layer. `"layer"`: the highest of each layer.
+            one in each layer. `"layer"`: the highest of each layer. `"lamp"`:
+            as global, by the LAMP scores of magnitudes.
         distribution: Which sparsity each layer gets, as for `sparsify`.
-            Implies the scope `"layer"`, whose default is `"uniform"`.
+            Implies the scope `"layer"`, whose default is `"uniform"`; the
+            scope `"lamp"` shares out by itself.
         revive: Whether inactive weights compete as well.
 
     Returns:
@@ -49,7 +52,13 @@ def masks_by_score(
     active = active_masks(weights)
     if revive:
         active = {path: mask | True for path, mask in active.items()}
-    if scope == "global" and distribution is None:
+    if scope == "lamp":
+        _check_alone(distribution)
+        scores = {
+            path: lamp(masks.check_scores(score, path), active[path])
+            for path, score in scores.items()
+        }
+    if scope != "layer" and distribution is None:
         keep = masks.active_count(total_size(weights), sparsity)
         _check_available(
             "the model", keep, sum(m.sum() for m in active.values())
@@ -73,11 +82,19 @@ def masks_by_score(
     }
 
 
-def check_scope(scope):
-    """Raises a `ValueError` if `scope` is unknown."""
-    if scope not in SCOPES:
+def check_scope(scope, scopes=SCOPES):
+    """Raises a `ValueError` if `scope` is none of `scopes`."""
+    if scope not in scopes:
         raise ValueError(
-            f"Argument `scope` must be one of {SCOPES}. Received: {scope=!r}"
+            f"Argument `scope` must be one of {scopes}. Received: {scope=!r}"
+        )
+
+
+def _check_alone(distribution):
+    if distribution is not None:
+        raise ValueError(
+            'The scope "lamp" shares out the sparsity by itself, so it takes '
+            f"no distribution. Received: scope='lamp', {distribution=!r}"
         )
 
 
