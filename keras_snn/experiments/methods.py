@@ -7,6 +7,8 @@ https://arxiv.org/abs/2409.09196.
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
+
 from keras_snn.callbacks.gmp import GMPUpdate
 from keras_snn.callbacks.rigl import RigLUpdate
 from keras_snn.callbacks.set import SETUpdate
@@ -14,6 +16,7 @@ from keras_snn.mask_state import masked_layers
 from keras_snn.oneshot.lottery import LotteryTicket
 from keras_snn.oneshot.magnitude import prune_magnitude
 from keras_snn.oneshot.snip import snip
+from keras_snn.oneshot.synflow import synflow
 from keras_snn.oneshot.synflow import synflow
 from keras_snn.schedules import DuringTraining
 
@@ -48,6 +51,10 @@ def _snip(model, trial, x, y, trained):
 
 def _synflow(model, trial, x, y, trained):
     synflow(model, trial.sparsity)
+
+
+def _synflow(model, trial, x, y, trained):
+    synflow(model, trial.sparsity, x=np.ones_like(x[:1]))
 
 
 def _omp(distribution):
@@ -97,6 +104,7 @@ METHODS = {
     "omp_erk": Method("OMP_ERK", from_dense=True, prune=_omp("erk")),
     "random": Method("Random Pruning", distribution="erk"),
     "uniform": Method("Uniform Pruning", distribution="uniform"),
+    "synflow": Method("SynFlow", prune=_synflow),
     "rigl": Method("RigL", distribution="erk", callbacks=_rigl),
 }
 PAPER_METHODS = ("dense", "snip", "set", "gmp", "omp", "lth")
