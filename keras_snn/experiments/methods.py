@@ -17,7 +17,6 @@ from keras_snn.oneshot.lottery import LotteryTicket
 from keras_snn.oneshot.magnitude import prune_magnitude
 from keras_snn.oneshot.snip import snip
 from keras_snn.oneshot.synflow import synflow
-from keras_snn.oneshot.synflow import synflow
 from keras_snn.schedules import DuringTraining
 
 
@@ -47,10 +46,6 @@ class Method:
 
 def _snip(model, trial, x, y, trained):
     snip(model, x, y, trial.sparsity)
-
-
-def _synflow(model, trial, x, y, trained):
-    synflow(model, trial.sparsity)
 
 
 def _synflow(model, trial, x, y, trained):
@@ -104,7 +99,6 @@ METHODS = {
     "omp_erk": Method("OMP_ERK", from_dense=True, prune=_omp("erk")),
     "random": Method("Random Pruning", distribution="erk"),
     "uniform": Method("Uniform Pruning", distribution="uniform"),
-    "synflow": Method("SynFlow", prune=_synflow),
     "rigl": Method("RigL", distribution="erk", callbacks=_rigl),
 }
 PAPER_METHODS = ("dense", "snip", "set", "gmp", "omp", "lth")
