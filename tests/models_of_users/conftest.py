@@ -35,11 +35,11 @@ def assert_zero_outside(model):
         assert not masked.weight_array()[~masked.mask_array()].any(), path
 
 
-def compile_for_test(model, loss="mse", **options):
+def compile_for_test(model, loss):
     # XLA, the default on TensorFlow, compiles for longer than a test may take.
     jit = keras.backend.backend() == "jax"
     optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
-    model.compile(optimizer, loss, jit_compile=jit, **options)
+    model.compile(optimizer, loss, jit_compile=jit)
 
 
 @pytest.fixture
