@@ -5,6 +5,7 @@ from keras_snn import corruptions
 from keras_snn import datasets
 from keras_snn import hardness
 from keras_snn import models
+from keras_snn import patterns
 from keras_snn import schedules
 from keras_snn.callbacks.acdc import ACDCUpdate
 from keras_snn.callbacks.gmp import GMPUpdate
@@ -14,6 +15,7 @@ from keras_snn.callbacks.movement import MovementUpdate
 from keras_snn.callbacks.rigl import RigLUpdate
 from keras_snn.callbacks.set import SETUpdate
 from keras_snn.callbacks.snfs import SNFSUpdate
+from keras_snn.callbacks.sr_ste import SRSTEUpdate
 from keras_snn.callbacks.top_kast import TopKASTUpdate
 from keras_snn.export import ExportReport
 from keras_snn.export import export_tflite
@@ -21,6 +23,7 @@ from keras_snn.mask_state import get_masks
 from keras_snn.mask_state import set_masks
 from keras_snn.mask_state import sparsity
 from keras_snn.masked_layer import MaskedLayer
+from keras_snn.oneshot.channels import prune_channels
 from keras_snn.oneshot.force import force
 from keras_snn.oneshot.grasp import grasp
 from keras_snn.oneshot.lottery import LotteryTicket
@@ -49,6 +52,7 @@ __all__ = [
     "RigLUpdate",
     "SETUpdate",
     "SNFSUpdate",
+    "SRSTEUpdate",
     "StraightThroughLayer",
     "TopKASTUpdate",
     "attacks",
@@ -60,6 +64,8 @@ __all__ = [
     "grasp",
     "hardness",
     "models",
+    "patterns",
+    "prune_channels",
     "prune_magnitude",
     "prune_random",
     "schedules",

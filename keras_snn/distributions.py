@@ -138,7 +138,7 @@ def _from_mapping(shapes, sparsity, mapping):
     return sparsities
 
 
-def counts(shapes, sparsities, at_most=None):
+def counts(shapes, sparsities, at_most=None, steps=None):
     """Active weights of each layer: whole numbers that meet the total.
 
     Each is its density times its size to within one weight, and their sum is
@@ -149,6 +149,8 @@ def counts(shapes, sparsities, at_most=None):
         sparsities: Mapping of name to sparsity, in [0, 1).
         at_most: Mapping of name to a count that no remainder is rounded up
             beyond, where weights only go. Defaults to none.
+        steps: Mapping of name to int: counts are multiples of it. The total is
+            then met to within half a step. Defaults to 1 for each.
 
     Returns:
         A dict of name to int.
@@ -156,18 +158,24 @@ def counts(shapes, sparsities, at_most=None):
     Raises:
         ValueError: If a layer would be left without weights.
     """
+    step = np.array([1 if steps is None else steps[name] for name in shapes])
     exact = np.array(
         [(1 - sparsities[n]) * math.prod(s) for n, s in shapes.items()]
     )
+    missing = round(exact.sum())
+    exact = exact / step
     # 0.9 * 10 is 9.000000000000002 in floats: the slack keeps whole numbers.
     whole = np.floor(exact + 1e-9).astype(int)
-    missing = round(exact.sum()) - whole.sum()
+    missing -= int((whole * step).sum())
     order = np.argsort(whole - exact, kind="stable")
     if at_most is not None:
         most = np.array([at_most[name] for name in shapes])
-        order = order[whole[order] < most[order]]
-    whole[order[:missing]] += 1
-    active = {name: int(n) for name, n in zip(shapes, whole, strict=True)}
+        order = order[((whole + 1) * step)[order] <= most[order]]
+    for place in order:
+        if 2 * missing >= step[place]:
+            whole[place] += 1
+            missing -= step[place]
+    active = {n: int(c) for n, c in zip(shapes, whole * step, strict=True)}
     empty = [name for name, n in active.items() if n == 0]
     if empty:
         raise ValueError(

@@ -12,113 +12,7 @@ import inspect
 import keras
 from keras import ops
 
-# The weights masked where the user names none; of a recurrent cell, of
-# whatever kind, both kernels. Depthwise kernels are small, and embeddings are
-# looked up row by row: they are masked when included.
-DEFAULT_WEIGHTS = {
-    keras.layers.Dense: "kernel",
-    keras.layers.EinsumDense: "kernel",
-    keras.layers.Conv1D: "kernel",
-    keras.layers.Conv2D: "kernel",
-    keras.layers.Conv3D: "kernel",
-    keras.layers.Conv1DTranspose: "kernel",
-    keras.layers.Conv2DTranspose: "kernel",
-    keras.layers.Conv3DTranspose: "kernel",
-    keras.layers.SeparableConv1D: "pointwise_kernel",
-    keras.layers.SeparableConv2D: "pointwise_kernel",
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class WeightOwner:
-    """A weight, the layers that it is in, and the way to it.
-
-    Attributes:
-        path: Names from the wrapped model down, such as
-            `"block1/conv1/kernel"`.
-        weight: The `keras.Variable`.
-        layers: The layers around it, from the wrapped one to its owner.
-        index: Its place among all weights of the wrapped layer.
-    """
-
-    path: str
-    weight: keras.Variable
-    layers: tuple
-    index: int
-
-    @property
-    def layer(self):
-        """The layer that owns it."""
-        return self.layers[-1]
-
-    @property
-    def is_kernel(self):
-        """Whether it is of rank 2 or more, and no bias, as attention has."""
-        bias = getattr(self.layer, "bias", None)
-        return len(self.weight.shape) > 1 and self.weight is not bias
-
-    @property
-    def is_default(self):
-        """Whether it is masked where the user names nothing."""
-        if hasattr(self.layer, "recurrent_kernel"):
-            attributes = {"kernel", "recurrent_kernel"}
-        else:
-            attributes = {
-                attribute
-                for kind, attribute in DEFAULT_WEIGHTS.items()
-                if isinstance(self.layer, kind)
-            }
-        return any(
-            self.weight is getattr(self.layer, attribute, None)
-            for attribute in attributes
-        )
-
-    def is_named(self, name):
-        """Whether `name` is its own, or, for a kernel, that of a layer.
-
-        Names may be paths: whole parts of this one.
-        """
-        path, name = f"/{self.path}/", f"/{name}/"
-        return path.endswith(name) or (self.is_kernel and name in path)
-
-
-def weight_owners(layer):
-    """Every weight of `layer`, with its owner and a path unique in `layer`.
-
-    Paths follow the tree of layers and not `Variable.path`, which depends on
-    where a model was built and may name two weights alike.
-
-    Args:
-        layer: A built Keras layer or model.
-
-    Returns:
-        A list of `WeightOwner`, in the order of `layer.weights`.
-    """
-    owners = {}
-    prefix = "" if isinstance(layer, keras.Model) else f"{layer.name}/"
-    _collect(layer, (), prefix, owners, seen=set())
-    taken, ordered = set(), []
-    for index, weight in enumerate(layer.weights):
-        path, layers = owners[id(weight)]
-        unique, copies = path, 1
-        while unique in taken:
-            copies += 1
-            unique = f"{path}_{copies}"
-        taken.add(unique)
-        ordered.append(WeightOwner(unique, weight, layers, index))
-    return ordered
-
-
-def _collect(layer, around, prefix, owners, seen):
-    seen.add(id(layer))
-    layers = (*around, layer)
-    children = layer._flatten_layers(include_self=False, recursive=False)
-    for child in children:
-        if id(child) not in seen:
-            _collect(child, layers, f"{prefix}{child.name}/", owners, seen)
-    for weight in layer.weights:
-        # A deeper layer that has it was there first.
-        owners.setdefault(id(weight), (prefix + weight.name, layers))
+from keras_snn.weight_owners import weight_owners
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +30,7 @@ class MaskedWeight:
         companion: A weight of the wrapper of the same shape, where a method
             has one, such as a score. The weight then keeps its values outside
             the mask, too.
+        input_axes: Its axes that run over its layer's inputs.
     """
 
     path: str
@@ -143,6 +38,7 @@ class MaskedWeight:
     mask: keras.Variable
     index: int
     companion: keras.Variable | None = None
+    input_axes: tuple = ()
 
     def weight_array(self):
         """The weight's value, a NumPy array."""
@@ -218,6 +114,7 @@ class MaskedLayer(keras.layers.Wrapper):
                 self._beside(owner, "mask", dtype="bool", initializer="ones"),
                 owner.index,
                 self._companion(owner),
+                owner.input_axes,
             )
             for owner in self._chosen(owners)
         ]
@@ -309,11 +206,35 @@ class MaskedLayer(keras.layers.Wrapper):
         return None
 
     def get_config(self):
+        weights = self.weights_to_mask
+        if weights and all(isinstance(each, int) for each in weights):
+            weights = self._places() or weights
+        config = super().get_config()
+        # An inner model's optimizer and loss: the model around it trains.
+        config["layer"].pop("compile_config", None)
         return {
-            **super().get_config(),
-            "weights": self.weights_to_mask,
+            **config,
+            "weights": weights,
             "requested_sparsity": self.requested_sparsity,
         }
+
+    def save_own_variables(self, store):
+        masked = {id(each.weight) for each in self._masked}
+        for owner in weight_owners(self.layer):
+            adapted = getattr(owner.layer, "lora_enabled", False)
+            if adapted and id(owner.weight) in masked:
+                raise ValueError(
+                    "Keras adds low-rank adapters to a kernel when it saves "
+                    "it, which fills in what the mask leaves out: `strip` the "
+                    "model and save that, or keep `model.get_weights()`. "
+                    f"Received: {owner.path!r}, of a layer with LoRA enabled"
+                )
+        super().save_own_variables(store)
+
+    def _places(self):
+        """Where the masked weights are by now: LoRA adds to a built layer."""
+        places = {id(w): at for at, w in enumerate(self.layer.weights)}
+        return [places[id(masked.weight)] for masked in self._masked]
 
 
 def _as_symbol(value):

@@ -5,20 +5,26 @@ import inspect
 import keras
 from keras import ops
 
-from keras_snn import distributions
 from keras_snn import masks
+from keras_snn import patterns
+from keras_snn.channel_graph import check_graph
 from keras_snn.mask_state import masked_layers
 from keras_snn.mask_state import masked_weights
 from keras_snn.mask_state import set_masks
+from keras_snn.mask_state import shapes_of
 from keras_snn.masked_layer import MaskedLayer
-from keras_snn.masked_layer import weight_owners
+from keras_snn.shrink import remove_channels
+from keras_snn.sparse_model import SparseModel
+from keras_snn.sparse_model import around
+from keras_snn.weight_owners import weight_owners
 
 
 def sparsify(
     model,
-    sparsity=0.8,
+    sparsity=None,
     distribution="erk",
     *,
+    pattern=None,
     seed=0,
     include=None,
     exclude=None,
@@ -36,9 +42,12 @@ def sparsify(
         model: A built Keras model of any kind: Functional, Sequential, nested
             or subclassed. Compile what is returned, not this.
         sparsity: Fraction of zeros over all masked weights, in [0, 1).
+            Defaults to 0.8, or to what a pattern such as `"2:4"` tells.
         distribution: How it is shared out: `"erk"`, `"erdos_renyi"`,
             `"uniform"`, a function, or a mapping of layer name or weight path
             to sparsity, where the layers that it does not name get `sparsity`.
+        pattern: Which masks are allowed: `"2:4"` and the like, or one of
+            `keras_snn.patterns`. Defaults to any.
         seed: Int >= 0; the same seed draws the same masks on every backend.
         include: What to mask besides, such as DepthwiseConv or Embedding
             layers: a layer's name, a weight's name or path, the class of a
@@ -56,8 +65,9 @@ def sparsify(
     Raises:
         ValueError: If the sparsity is not in [0, 1) or would empty a layer,
             the model is not built or has masks, a name matches nothing, a
-            weight is both included and excluded, or none is left to mask.
-        TypeError: If `include` or `exclude` is of another kind.
+            weight is both included and excluded, none is left to mask, or one
+            cannot have the pattern.
+        TypeError: If `include`, `exclude` or `pattern` is of another kind.
 
     Example:
 
@@ -66,65 +76,74 @@ def sparsify(
     model.compile("sgd", "mse")
     ```
     """
-    masks.check_sparsity(sparsity)
+    pattern = patterns.get(pattern)
+    sparsity = pattern.sparsity(sparsity, default=0.8)
     _check_wrappable(model)
     chosen = _chosen(model, include, exclude)
-    shapes = {owner.path: tuple(owner.weight.shape) for owner in chosen}
     drawn = random_masks(
-        shapes,
-        {owner.path: owner.index for owner in chosen},
+        {owner.path: owner for owner in chosen},
         sparsity,
         distribution,
+        pattern,
         seed,
     )
     masked = wrapper(
         model, [owner.index for owner in chosen], name=f"masked_{model.name}"
     )
-    sparse = _around(masked, model)
-    set_masks(sparse, drawn, requested=float(sparsity))
+    sparse = around(masked, name=model.name)
+    set_masks(sparse, drawn, requested=sparsity)
     return sparse
 
 
-def random_masks(shapes, indices, sparsity, distribution, seed):
+def random_masks(weights, sparsity, distribution, pattern, seed):
     """Masks drawn uniformly within each layer, at its exact count.
 
     Args:
-        shapes: Mapping of path to weight shape.
-        indices: Mapping of path to the index that draws derive from.
+        weights: Mapping of path to `MaskedWeight` or `WeightOwner`.
         sparsity: Fraction of zeros in all, in [0, 1).
         distribution: As for `sparsify`.
+        pattern: A `Pattern`.
         seed: Int >= 0.
 
     Returns:
         A dict of path to bool array.
     """
-    sparsities = distributions.layer_sparsities(shapes, sparsity, distribution)
-    counts = distributions.counts(shapes, sparsities)
+    shapes = shapes_of(weights)
+    of_layers = patterns.for_weights(pattern, weights)
+    counts = patterns.counts(of_layers, shapes, sparsity, distribution)
     return {
-        path: masks.random_mask(
-            shape, counts[path], masks.generator(seed, 0, indices[path])
+        path: of_layers[path].random_mask(
+            shape, counts[path], masks.generator(seed, 0, weights[path].index)
         )
         for path, shape in shapes.items()
     }
 
 
-def strip(model):
+def strip(model, *, shrink=False):
     """Takes the masks off: an ordinary Keras model, its zeros baked in.
 
     Args:
         model: What `sparsify` returned, or a Functional or Sequential model
             with `MaskedLayer`s inside.
+        shrink: Whether to remove the channels that no active weight reads, as
+            `prune_channels` leaves them: of Dense and convolution layers, with
+            their BatchNorm, in a Functional or Sequential model, through
+            residual blocks and models inside. Channels stay where a layer
+            mixes them in a way not known, such as LayerNorm or a layer of your
+            own.
 
     Returns:
-        The user's own model, with the same weights and outputs as `model`. No
-        class of keras_snn is in it, so it loads without keras_snn.
+        The user's own model, with the same weights and outputs as `model`; or,
+        shrunk, a smaller one, with the same outputs but for rounding. No class
+        of keras_snn is in it, so it loads without keras_snn.
 
     Raises:
-        ValueError: If the model has no masks, or holds masked layers that only
-            its author can take out.
+        ValueError: If the model has no masks, holds masked layers that only
+            its author can take out, or is to be shrunk and is neither
+            Functional nor Sequential.
     """
     weights, layers = masked_weights(model), masked_layers(model)
-    by_sparsify = _is_around_all(layers[0], model)
+    by_sparsify = isinstance(model, SparseModel)
     if not by_sparsify and not (
         hasattr(model, "inputs") and all(m in model.layers for m in layers)
     ):
@@ -134,80 +153,28 @@ def strip(model):
             f"the masked layer is. Received: {model.name!r}, a "
             f"{type(model).__name__}"
         )
+    if shrink:
+        check_graph(layers[0].layer if by_sparsify else model)
     for masked in weights.values():
         value = masked.weight.value
         masked.weight.assign(
             ops.where(masked.mask.value, value, ops.zeros_like(value))
         )
-    if by_sparsify:
-        return layers[0].layer
+    plain = layers[0].layer if by_sparsify else _unwrapped(model)
+    if not shrink:
+        return plain
+    return remove_channels(
+        plain, {id(m.weight): m.mask_array() for m in weights.values()}
+    )
+
+
+def _unwrapped(model):
     return keras.models.clone_model(
         model,
         clone_function=lambda layer: (
             layer.layer if isinstance(layer, MaskedLayer) else layer
         ),
     )
-
-
-def _is_around_all(masked, model):
-    """Whether `model` is what `sparsify` returns: `masked` and nothing else."""
-    steps = [
-        operation
-        for operation in getattr(model, "operations", ())
-        if not isinstance(operation, keras.layers.InputLayer)
-    ]
-    around_model = isinstance(masked.layer, keras.Model) and steps == [masked]
-    return around_model or isinstance(model, SparseModel)
-
-
-@keras.saving.register_keras_serializable(package="keras_snn")
-class SparseModel(keras.Model):
-    """A thin model around the `MaskedLayer` of a model without fixed inputs.
-
-    Args:
-        masked: A built `MaskedLayer` around a subclassed model.
-    """
-
-    def __init__(self, masked, **kwargs):
-        super().__init__(**kwargs)
-        self.masked = masked
-        self.built = masked.built
-        self._call_signature = masked._call_signature
-
-    def call(self, *args, training=None, **kwargs):
-        return self.masked(*args, training=training, **kwargs)
-
-    def build(self, *args, **kwargs):
-        self.built = True
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "masked": keras.saving.serialize_keras_object(self.masked),
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        masked = keras.saving.deserialize_keras_object(config.pop("masked"))
-        return cls(masked, **config)
-
-
-def _around(masked, model):
-    inputs = _symbolic_inputs(model)
-    if inputs is None:
-        masked.build()
-        return SparseModel(masked, name=model.name)
-    return keras.Model(inputs, masked(inputs), name=model.name)
-
-
-def _symbolic_inputs(model):
-    """The model's inputs in their structure; None for a subclassed model."""
-    if isinstance(model, keras.Sequential):
-        return model.inputs[0]
-    try:
-        return model.input
-    except (AttributeError, ValueError):
-        return None
 
 
 def _check_wrappable(model):

@@ -7,7 +7,9 @@ import numpy as np
 
 from keras_snn.mask_state import masked_layers
 from keras_snn.mask_state import masked_weights
-from keras_snn.masked_layer import weight_owners
+from keras_snn.weight_owners import weight_owners
+
+EXAMPLES = 3  # Named for each reason to leave weights alone.
 
 
 def summary(model, *, line_length=None, print_fn=None):
@@ -72,33 +74,31 @@ def _lines(model, weights, active, size):
     alone = left_alone(model, weights)
     if alone:
         yield "Left alone:"
-    for layer, (names, reason) in alone.items():
-        yield f"  {layer}: {', '.join(names)} ({reason})"
+    for reason, paths in alone.items():
+        if len(paths) <= EXAMPLES:
+            yield f"  {reason}: {', '.join(paths)}"
+        else:
+            examples = ", ".join(paths[:EXAMPLES])
+            yield f"  {reason}: {len(paths):,} weights, such as {examples}"
 
 
 def left_alone(model, weights=None):
-    """The trainable weights without a mask, by layer, and the reason.
+    """The trainable weights without a mask, and why they have none.
 
     Args:
         model: A Keras model with masks.
         weights: Its `masked_weights`, where they are at hand.
 
     Returns:
-        A dict of layer path to (weight names, reason).
+        A dict of reason to a list of weight paths.
     """
     weights = masked_weights(model) if weights is None else weights
     masked = {id(m.weight) for m in weights.values()}
     found = {}
     for owner in _owners(model):
         if owner.weight.trainable and id(owner.weight) not in masked:
-            layer, _, name = owner.path.rpartition("/")
-            names, reasons = found.setdefault(layer, ([], []))
-            names.append(name)
-            reasons.append(_reason(owner))
-    return {
-        layer: (names, "; ".join(dict.fromkeys(reasons)))
-        for layer, (names, reasons) in found.items()
-    }
+            found.setdefault(_reason(owner), []).append(owner.path)
+    return found
 
 
 def _owners(model):
@@ -120,7 +120,9 @@ def _reason(owner):
         return "normalisation"
     if owner.is_default:
         return "excluded"
+    if owner.is_adapter:
+        return "low-rank adapter"
     shape = owner.weight.shape
     if not owner.is_kernel or math.prod(shape) == max(shape):
         return "bias or other vector"
-    return f"{kind}: masked when included"
+    return f"{kind}, masked when included"

@@ -7,6 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import keras  # noqa: E402
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 
@@ -22,3 +23,15 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(autouse=True)
 def seeded():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def drawn_by_numpy(monkeypatch):
+    """Initial kernels without a compilation for each shape, as on JAX."""
+    rng = np.random.default_rng(0)
+
+    def draw(self, shape, dtype=None):
+        values = rng.uniform(-1, 1, shape) * np.prod(shape[:-1]) ** -0.5
+        return keras.ops.convert_to_tensor(values, dtype)
+
+    monkeypatch.setattr(keras.initializers.GlorotUniform, "__call__", draw)

@@ -27,9 +27,11 @@ from keras_snn import MovementUpdate
 from keras_snn import RigLUpdate
 from keras_snn import SETUpdate
 from keras_snn import SNFSUpdate
+from keras_snn import SRSTEUpdate
 from keras_snn import StraightThroughLayer
 from keras_snn import TopKASTUpdate
 from keras_snn import get_masks
+from keras_snn import patterns
 from keras_snn import schedules
 from keras_snn.mask_state import masked_weights
 from keras_snn.snapshot import restore
@@ -65,8 +67,8 @@ def model_of(
     dense = keras.Sequential(
         [
             keras.Input((6,)),
+            Trace(),  # First, where it keeps no channel from being pruned.
             layers.Dense(16, activation="relu", name="first", dtype=policy),
-            Trace(),
             layers.BatchNormalization(),
             layers.Dropout(dropout, seed=1),
             layers.Dense(4, name="last", dtype=policy),
@@ -154,6 +156,7 @@ class Method:
         keeps_counts: Whether every layer keeps its count.
         only_shrinks: Whether no mask ever grows.
         wrapper: What holds the masks.
+        begin: More about the masks to begin with, as for `prune_random`.
     """
 
     train: Callable
@@ -162,6 +165,7 @@ class Method:
     keeps_counts: bool = False
     only_shrinks: bool = False
     wrapper: type = MaskedLayer
+    begin: dict = dataclasses.field(default_factory=dict)
 
 
 def gmp(scope):
@@ -208,6 +212,9 @@ def moving(make, **expected):
 HALF = schedules.DuringTraining(0.75, begin=0, end=0.5)
 
 
+FAN_IN = patterns.ConstantFanIn()
+
+
 def ticket(training):
     remembers = LotteryTicket()
     training.fit(remembers)
@@ -233,7 +240,14 @@ METHODS = {
     "SETUpdate steps": moving(
         lambda: SETUpdate(2, drop_fraction=0.5, unit="steps", end=0.5)
     ),
+    "SETUpdate 1:2": moving(
+        lambda: SETUpdate(1, pattern="1:2"), begin={"pattern": "1:2"}
+    ),
     "RigLUpdate": moving(lambda: RigLUpdate((X, Y), 2, batch_size=8)),
+    "RigLUpdate constant fan-in": moving(
+        lambda: RigLUpdate((X, Y), 2, batch_size=8, pattern=FAN_IN),
+        begin={"pattern": FAN_IN, "distribution": "uniform"},
+    ),
     "SNFSUpdate": moving(
         lambda: SNFSUpdate((X, Y), batches=2, batch_size=8), keeps_counts=False
     ),
@@ -247,6 +261,9 @@ METHODS = {
     "ACDCUpdate": fitting(lambda: ACDCUpdate(0.75, 1, begin=0.2, end=0.7)),
     "TopKASTUpdate": fitting(
         lambda: TopKASTUpdate(0.75, 0.5, 2), wrapper=StraightThroughLayer
+    ),
+    "SRSTEUpdate": fitting(
+        lambda: SRSTEUpdate("1:2"), wrapper=StraightThroughLayer, end=0.5
     ),
     "MovementUpdate": fitting(
         lambda: MovementUpdate(HALF), wrapper=MovementLayer
@@ -266,7 +283,13 @@ METHODS = {
     "prune_magnitude erk": pruning(
         keras_snn.prune_magnitude, distribution="erk"
     ),
+    "prune_magnitude 1:2": in_between(
+        lambda model: keras_snn.prune_magnitude(model, pattern="1:2"),
+        only_shrinks=True,
+        end=0.5,
+    ),
     "prune_random": pruning(keras_snn.prune_random),
+    "prune_channels": pruning(keras_snn.prune_channels),
     "LotteryTicket.rewind": Method(ticket, only_shrinks=True),
     "LotteryTicket rounds": Method(rounds_of_tickets, only_shrinks=True),
     "set_masks": in_between(flipped, start=0.5, end=0.5),
@@ -384,7 +407,7 @@ def test_every_method(method, compiled, tmp_path):
 def start(method, compiled):
     training, beginning = compiled
     restore(training.model, beginning)
-    keras_snn.prune_random(training.model, method.start, seed=1)
+    keras_snn.prune_random(training.model, method.start, seed=1, **method.begin)
     training.masks = [get_masks(training.model)]
 
 
@@ -564,8 +587,19 @@ def test_mask_bits_are_those_of_every_backend_and_release(name):
 DATA = X, Y
 DYNAMIC = {"decay": "linear", "unit": "epochs", "end": 0.6, "seed": 5}
 INSTANCES = [
-    SETUpdate(3, drop_fraction=0.4, **DYNAMIC | {"unit": "steps"}),
-    RigLUpdate(DATA, 3, drop_fraction=0.4, batch_size=2, loss="mse", **DYNAMIC),
+    SETUpdate(
+        3, drop_fraction=0.4, pattern="2:4", **DYNAMIC | {"unit": "steps"}
+    ),
+    RigLUpdate(
+        DATA,
+        3,
+        drop_fraction=0.4,
+        batch_size=2,
+        loss="mse",
+        pattern=patterns.Blocks((4, 1)),
+        **DYNAMIC,
+    ),
+    SRSTEUpdate("1:4", 3, penalty=0.1),
     SNFSUpdate(DATA, 3, drop_fraction=0.4, momentum=0.5, batches=2),
     MESTUpdate(
         DATA,

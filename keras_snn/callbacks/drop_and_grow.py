@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from keras_snn import masks
+from keras_snn import patterns
 from keras_snn.callbacks.base import MaskUpdate
 from keras_snn.mask_state import masked_weights
 from keras_snn.mask_state import set_masks
@@ -30,12 +31,14 @@ class Update:
         gradient: What the method's `gradients` gave for it; None where the
             method needs none.
         rng: The NumPy generator of this weight in this update.
+        pattern: What its masks must be.
     """
 
     weight: np.ndarray
     mask: np.ndarray
     gradient: np.ndarray | None = None
     rng: np.random.Generator | None = None
+    pattern: patterns.Pattern = patterns.ANY
 
 
 class DropAndGrow(MaskUpdate):
@@ -56,11 +59,16 @@ class DropAndGrow(MaskUpdate):
             0.001, or `"constant"`.
         unit: What `interval` counts: `"epochs"` or `"steps"`, batches.
         end: Share of training after which masks stay, in (0, 1].
+        pattern: What masks are before and after each update: `"2:4"` and the
+            like, or one of `keras_snn.patterns`. Defaults to any. What is
+            dropped are the lowest weights of the layer; what is grown makes
+            the pattern whole again.
         seed: Int >= 0. The same seed moves the same weights on every backend
             and after a resume.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range or, when training begins,
+            masks have not the pattern.
     """
 
     def __init__(
@@ -71,6 +79,7 @@ class DropAndGrow(MaskUpdate):
         decay="cosine",
         unit="epochs",
         end=1.0,
+        pattern=None,
         seed=0,
     ):
         super().__init__()
@@ -100,7 +109,12 @@ class DropAndGrow(MaskUpdate):
         self.decay = decay
         self.unit = unit
         self.end = end
+        self.pattern = patterns.get(pattern)
         self.seed = seed
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self._patterns(masked_weights(self.model))
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.unit == "steps":
@@ -131,14 +145,15 @@ class DropAndGrow(MaskUpdate):
                 one the model was compiled with.
 
         Raises:
-            ValueError: If the model has no masks, or a score is NaN or
-                infinite. Nothing has changed then.
+            ValueError: If the model has no masks, a mask has not the pattern,
+                or a score is NaN or infinite. Nothing has changed then.
         """
         weights = {
             path: masked
             for path, masked in masked_weights(model).items()
             if self.moves(masked)
         }
+        of_layers = self._patterns(weights)
         gradients = self.gradients(model, weights, step) if weights else {}
         updates = {}
         for path, masked in weights.items():
@@ -147,6 +162,7 @@ class DropAndGrow(MaskUpdate):
                 masked.mask_array().copy(),
                 gradients.get(path),
                 masks.generator(self.seed, step, masked.index),
+                of_layers[path],
             )
             masks.check_scores(updates[path].weight, path)
             if path in gradients:
@@ -162,6 +178,13 @@ class DropAndGrow(MaskUpdate):
         # In two steps, so that what is dropped and grown again restarts at 0.
         set_masks(model, dropped, optimizer=optimizer)
         set_masks(model, grown, optimizer=optimizer)
+
+    def _patterns(self, weights):
+        """The pattern of each weight, which its mask has."""
+        of_layers = patterns.for_weights(self.pattern, weights)
+        for path, masked in weights.items():
+            of_layers[path].check(masked.mask_array(), path)
+        return of_layers
 
     def fraction_at(self, progress):
         """The share of active weights to drop at `progress`, in [0, 1]."""
@@ -183,14 +206,15 @@ class DropAndGrow(MaskUpdate):
 
     def drop(self, update, fraction):
         """The mask without the share `fraction` of its active weights."""
-        return masks.drop_lowest(
+        return update.pattern.drop_lowest(
             np.abs(update.weight), update.mask, self.count(update, fraction)
         )
 
     def count(self, update, fraction):
-        """That share of the active weights, an int; one of them stays."""
-        active = int(np.count_nonzero(update.mask))
-        return min(round(fraction * active), active - 1)
+        """That share of the active weights, an int; some of them stay."""
+        unit = update.pattern.unit
+        active = int(np.count_nonzero(update.mask)) // unit
+        return unit * min(round(fraction * active), active - 1)
 
     def shares(self, updates, dropped):
         """How many weights each layer grows: as many as it dropped."""
@@ -211,5 +235,6 @@ class DropAndGrow(MaskUpdate):
             "decay": self.decay,
             "unit": self.unit,
             "end": self.end,
+            "pattern": patterns.serialize(self.pattern),
             "seed": self.seed,
         }

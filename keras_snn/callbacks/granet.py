@@ -37,8 +37,9 @@ class GraNetUpdate(RigLUpdate):
             regenerates, in (0, 1). Defaults to 0.5.
         end: Share of training after which masks stay, in (0, 1]. Defaults to
             1.
-        **options: `decay`, `unit`, `batch_size`, `loss` and `seed`, as for
-            `RigLUpdate`.
+        **options: `decay`, `unit`, `batch_size`, `loss`, `pattern` and `seed`,
+            as for `RigLUpdate`. Blocks are pruned by one threshold, a constant
+            fan-in in every layer alike.
 
     Raises:
         ValueError: If an argument is out of range, there are no data or, when
@@ -95,7 +96,7 @@ class GraNetUpdate(RigLUpdate):
         if active <= masks.active_count(total_size(weights), wanted):
             return updates
         scores = {path: np.abs(u.weight) for path, u in updates.items()}
-        pruned = masks_by_score(weights, scores, wanted)
+        pruned = masks_by_score(weights, scores, wanted, pattern=self.pattern)
         return {
             path: dataclasses.replace(update, mask=pruned[path])
             for path, update in updates.items()

@@ -39,8 +39,8 @@ class MESTUpdate(ByGradient):
             mutates, in (0, 1). Defaults to 0.3.
         end: Share of training after which masks stay, in (0, 1]. Defaults to
             0.75.
-        **options: `decay`, `unit`, `batch_size`, `loss` and `seed`, as for
-            `RigLUpdate`.
+        **options: `decay`, `unit`, `batch_size`, `loss`, `pattern` and `seed`,
+            as for `RigLUpdate`.
 
     Raises:
         ValueError: If an argument is out of range, there are no data or, when
@@ -113,7 +113,11 @@ class MESTUpdate(ByGradient):
             scores[path] = self.score(masked.weight_array(), gradients[path])
             sparsities[path] = 1 - share * masked.mask_array().mean()
         chosen = masks_by_score(
-            weights, scores, self.final_sparsity, distribution=sparsities
+            weights,
+            scores,
+            self.final_sparsity,
+            distribution=sparsities,
+            pattern=self.pattern,
         )
         set_masks(
             model, chosen, optimizer=optimizer, requested=self.final_sparsity
@@ -124,14 +128,14 @@ class MESTUpdate(ByGradient):
         return np.abs(weight) + self.gradient_weight * np.abs(gradient)
 
     def drop(self, update, fraction):
-        return masks.drop_lowest(
+        return update.pattern.drop_lowest(
             self.score(update.weight, update.gradient),
             update.mask,
             self.count(update, fraction),
         )
 
     def grow(self, update, mask, count):
-        return masks.grow_random(mask, count, update.rng)
+        return update.pattern.grow_random(mask, count, update.rng)
 
     def get_config(self):
         """The arguments but for the data, which no config can hold."""

@@ -6,14 +6,18 @@ weights of the smallest magnitude are dropped, and as many are grown where the
 gradient of the loss is largest in magnitude, and start from 0. The share that
 is dropped falls by a cosine, from 0.3 to none at three quarters of training.
 
-Differs from the paper: the gradient is of a batch drawn from `data`, not of
+With a pattern of constant fan-in, or N:M, it is SRigL: "Dynamic Sparse Training
+with Structured Sparsity", https://arxiv.org/abs/2305.02299. The smallest of a
+layer are dropped all the same, and each output, or each group of inputs, grows
+as many as it lacks.
+
+Differs from the papers: the gradient is of a batch drawn from `data`, not of
 the one in training; a weight that is dropped and grown at once restarts from 0,
-too.
+too; SRigL's ablation of neurons is left out.
 """
 
 import numpy as np
 
-from keras_snn import masks
 from keras_snn.callbacks.by_gradient import ByGradient
 
 
@@ -35,12 +39,15 @@ class RigLUpdate(ByGradient):
             0.75.
         batch_size: Rows drawn of `(x, y)`. Defaults to 128.
         loss: A Keras loss, or its name. Defaults to the compiled one.
+        pattern: What masks are before and after each update: `"2:4"` and the
+            like, or one of `keras_snn.patterns`. Defaults to any.
         seed: Int >= 0. The same seed draws the same rows on every backend and
             after a resume.
 
     Raises:
         ValueError: If an argument is out of range, there are no data or, when
-            training begins, the model has no masks or takes other inputs.
+            training begins, the model has no masks or takes other inputs, or
+            masks have not the pattern.
         TypeError: If `data` are of another kind.
 
     Example:
@@ -72,4 +79,5 @@ class RigLUpdate(ByGradient):
         )
 
     def grow(self, update, mask, count):
-        return masks.grow_highest(np.abs(update.gradient), mask, count)
+        scores = np.abs(update.gradient)
+        return update.pattern.grow_highest(scores, mask, count)

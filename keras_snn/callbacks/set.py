@@ -30,12 +30,15 @@ class SETUpdate(DropAndGrow):
         unit: What `interval` counts: `"epochs"` (default) or `"steps"`.
         end: Share of training after which masks stay, in (0, 1]. Defaults to
             1, none.
+        pattern: What masks are before and after each update: `"2:4"` and the
+            like, or one of `keras_snn.patterns`. Defaults to any. A block of
+            weights has no sign: those of the smallest magnitude go.
         seed: Int >= 0. The same seed moves the same weights on every backend
             and after a resume.
 
     Raises:
         ValueError: If an argument is out of range or, when training begins,
-            the model has no masks.
+            the model has no masks, or they have not the pattern.
 
     Example:
 
@@ -54,6 +57,7 @@ class SETUpdate(DropAndGrow):
         decay="cosine",
         unit="epochs",
         end=1.0,
+        pattern=None,
         seed=0,
     ):
         super().__init__(
@@ -62,10 +66,13 @@ class SETUpdate(DropAndGrow):
             decay=decay,
             unit=unit,
             end=end,
+            pattern=pattern,
             seed=seed,
         )
 
     def drop(self, update, fraction):
+        if update.pattern.unit > 1:
+            return super().drop(update, fraction)
         weight, mask = update.weight, update.mask
         for of_sign in (mask & (weight >= 0), mask & (weight < 0)):
             count = round(fraction * np.count_nonzero(of_sign))
@@ -74,4 +81,4 @@ class SETUpdate(DropAndGrow):
         return mask
 
     def grow(self, update, mask, count):
-        return masks.grow_random(mask, count, update.rng)
+        return update.pattern.grow_random(mask, count, update.rng)

@@ -16,6 +16,7 @@ import numpy as np
 
 from keras_snn import distributions
 from keras_snn import masks
+from keras_snn import patterns
 from keras_snn.callbacks.by_gradient import ByGradient
 from keras_snn.gradients.of_loss import dense_gradients
 from keras_snn.schedules import check_interval
@@ -68,6 +69,12 @@ class SNFSUpdate(ByGradient):
                 f"never heard. Received: {momentum=}"
             )
         check_interval(batches, "batches")
+        if self.pattern != patterns.ANY:
+            raise ValueError(
+                "SNFS moves weights from layer to layer, so it keeps no "
+                "pattern: `RigLUpdate` does. "
+                f"Received: pattern={self.pattern}"
+            )
         self.momentum = momentum
         self.number = batches
 

@@ -11,17 +11,16 @@ Differs from the paper: the penalty is of squares; masks are computed every
 """
 
 from keras_snn import masks
-from keras_snn.callbacks.base import MaskUpdate
+from keras_snn.callbacks.straight_through import StraightThroughUpdate
 from keras_snn.mask_state import masked_weights
 from keras_snn.mask_state import set_masks
 from keras_snn.oneshot.scores import magnitudes
 from keras_snn.oneshot.scores import masks_by_score
-from keras_snn.schedules import check_interval
 from keras_snn.straight_through import StraightThroughLayer
 from keras_snn.straight_through import wrapped_by
 
 
-class TopKASTUpdate(MaskUpdate):
+class TopKASTUpdate(StraightThroughUpdate):
     """Keeps the largest weights active, and a larger share in training.
 
     Args:
@@ -57,7 +56,7 @@ class TopKASTUpdate(MaskUpdate):
         distribution="erk",
         penalty=1e-4,
     ):
-        super().__init__()
+        super().__init__(interval, penalty)
         masks.check_sparsity(sparsity)
         masks.check_sparsity(backward_sparsity, "backward_sparsity")
         if backward_sparsity > sparsity:
@@ -66,31 +65,12 @@ class TopKASTUpdate(MaskUpdate):
                 "active weights would not be trained. "
                 f"Received: {backward_sparsity=}, {sparsity=}"
             )
-        check_interval(interval)
-        check_penalty(penalty)
         self.sparsity = sparsity
         self.backward_sparsity = backward_sparsity
-        self.interval = interval
         self.distribution = distribution
-        self.penalty = penalty
 
-    def on_train_begin(self, logs=None):
-        super().on_train_begin(logs)
-        for layer in wrapped_by(self.model, StraightThroughLayer):
-            layer.active_decay.assign(self.penalty)
-            layer.inactive_decay.assign(self.penalty / (1 - self.sparsity))
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._first_step = epoch * self.steps_per_epoch()
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if (self._first_step + batch) % self.interval == 0:
-            self.update(self.model)
-
-    def on_train_end(self, logs=None):
-        for layer in wrapped_by(self.model, StraightThroughLayer):
-            layer.active_decay.assign(0.0)
-            layer.inactive_decay.assign(0.0)
+    def decays(self):
+        return self.penalty, self.penalty / (1 - self.sparsity)
 
     def update(self, model):
         """Chooses both masks anew: what `fit` does, for a loop of your own.
@@ -129,12 +109,3 @@ class TopKASTUpdate(MaskUpdate):
             "distribution": self.distribution,
             "penalty": self.penalty,
         }
-
-
-def check_penalty(penalty):
-    """Raises a `ValueError` if `penalty` is negative."""
-    if not penalty >= 0:
-        raise ValueError(
-            "Argument `penalty` must be >= 0, or weights would be pushed away "
-            f"from 0. Received: {penalty=}"
-        )

@@ -12,7 +12,7 @@ from keras import ops
 
 from keras_snn.mask_state import masked_layers
 from keras_snn.mask_state import masked_weights
-from keras_snn.masked_layer import weight_owners
+from keras_snn.weight_owners import weight_owners
 
 CONVOLUTIONS = (
     layers.Conv1D,

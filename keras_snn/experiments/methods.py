@@ -7,6 +7,8 @@ https://arxiv.org/abs/2409.09196.
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
+
 from keras_snn.callbacks.gmp import GMPUpdate
 from keras_snn.callbacks.rigl import RigLUpdate
 from keras_snn.callbacks.set import SETUpdate
@@ -47,7 +49,7 @@ def _snip(model, trial, x, y, trained):
 
 
 def _synflow(model, trial, x, y, trained):
-    synflow(model, trial.sparsity)
+    synflow(model, trial.sparsity, x=np.ones_like(x[:1]))
 
 
 def _omp(distribution):

@@ -20,8 +20,8 @@ from keras_snn.export import inputs
 from keras_snn.export.report import ExportReport
 from keras_snn.mask_state import masked_layers
 from keras_snn.mask_state import masked_weights
-from keras_snn.masked_layer import weight_owners
 from keras_snn.sparsify import strip
+from keras_snn.weight_owners import weight_owners
 
 
 def export_tflite(

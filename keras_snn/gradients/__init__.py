@@ -7,21 +7,25 @@ with the same meaning.
 - `hessian_vector_product(function, tensors, vectors)`: that of its gradient.
 - `jit(function)`: the function, compiled.
 - `map_batch(function, model, *step)`: change the batch of a `train_step`.
+- `assign_after(function, model, result)`: assign variables behind one.
 """
 
 import keras
 
 if keras.backend.backend() == "tensorflow":
+    from keras_snn.gradients.tensorflow import assign_after
     from keras_snn.gradients.tensorflow import gradient
     from keras_snn.gradients.tensorflow import hessian_vector_product
     from keras_snn.gradients.tensorflow import jit
     from keras_snn.gradients.tensorflow import map_batch
 elif keras.backend.backend() == "jax":
+    from keras_snn.gradients.jax import assign_after
     from keras_snn.gradients.jax import gradient
     from keras_snn.gradients.jax import hessian_vector_product
     from keras_snn.gradients.jax import jit
     from keras_snn.gradients.jax import map_batch
 elif keras.backend.backend() == "torch":
+    from keras_snn.gradients.torch import assign_after
     from keras_snn.gradients.torch import gradient
     from keras_snn.gradients.torch import hessian_vector_product
     from keras_snn.gradients.torch import jit
@@ -33,6 +37,7 @@ else:
     )
 
 __all__ = [
+    "assign_after",
     "gradient",
     "hessian_vector_product",
     "jit",

@@ -58,11 +58,32 @@ def map_batch(function, model, state, data):
     Returns:
         All that `super().train_step` must be given.
     """
+    return _with_state(model, state, lambda: function(data))
+
+
+def assign_after(function, model, result):
+    """Run a function that assigns variables, behind a `train_step`.
+
+    Args:
+        function: takes nothing; may read and assign the variables of `model`.
+        model: the model whose step it was.
+        result: what `super().train_step` returned.
+
+    Returns:
+        What the `train_step` must return.
+    """
+    logs, state = result
+    state, _ = _with_state(model, state, function)
+    return logs, state
+
+
+def _with_state(model, state, function):
+    """What a step's state is after `function()`, and what that returned."""
     trainable, non_trainable, *others = state
     variables = model.trainable_variables + model.non_trainable_variables
     mapping = zip(variables, [*trainable, *non_trainable], strict=True)
     with keras.StatelessScope(state_mapping=mapping) as scope:
-        data = function(data)
+        result = function()
     values = [scope.get_current_value(v) for v in variables]
     split = len(trainable)
-    return (values[:split], values[split:], *others), data
+    return (values[:split], values[split:], *others), result

@@ -68,3 +68,18 @@ def map_batch(function, model, data):
         All that `super().train_step` must be given.
     """
     return (function(data),)
+
+
+def assign_after(function, model, result):
+    """Run a function that assigns variables, behind a `train_step`.
+
+    Args:
+        function: takes nothing; may read and assign the variables of `model`.
+        model: the model whose step it was.
+        result: what `super().train_step` returned.
+
+    Returns:
+        What the `train_step` must return.
+    """
+    function()
+    return result

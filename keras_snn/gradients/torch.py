@@ -64,6 +64,21 @@ def map_batch(function, model, data):
     return (function(data),)
 
 
+def assign_after(function, model, result):
+    """Run a function that assigns variables, behind a `train_step`.
+
+    Args:
+        function: takes nothing; may read and assign the variables of `model`.
+        model: the model whose step it was.
+        result: what `super().train_step` returned.
+
+    Returns:
+        What the `train_step` must return.
+    """
+    function()
+    return result
+
+
 def _leaf(tensor):
     return ops.convert_to_tensor(tensor).detach().requires_grad_()
 

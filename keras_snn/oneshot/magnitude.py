@@ -6,18 +6,22 @@ train once more with a fresh optimizer. With the weights of the beginning in
 place of the trained ones it is the lottery ticket, see `LotteryTicket`.
 """
 
+from keras_snn import patterns
 from keras_snn.mask_state import masked_weights
 from keras_snn.mask_state import set_masks
 from keras_snn.oneshot.scores import magnitudes
 from keras_snn.oneshot.scores import masks_by_score
 
 
-def prune_magnitude(model, sparsity, *, scope="global", distribution=None):
+def prune_magnitude(
+    model, sparsity=None, *, scope="global", distribution=None, pattern=None
+):
     """Keeps the active weights of the largest magnitude.
 
     Args:
         model: A Keras model with masks, trained.
-        sparsity: Fraction of zeros over all masked weights, in [0, 1).
+        sparsity: Fraction of zeros over all masked weights, in [0, 1). A
+            pattern such as `"2:4"` tells it.
         scope: `"global"`: one threshold for the model. `"layer"`: one for each
             layer. `"lamp"`: one for the model, on LAMP scores, "Layer-adaptive
             sparsity for the Magnitude-based Pruning",
@@ -25,14 +29,17 @@ def prune_magnitude(model, sparsity, *, scope="global", distribution=None):
         distribution: Which sparsity each layer gets: `"uniform"`, `"erk"` (the
             paper's OMP_ERK), `"erdos_renyi"`, a function or a mapping. Implies
             the scope `"layer"`, whose default is `"uniform"`; LAMP takes none.
+        pattern: Which masks are allowed, as for `sparsify`. N:M and constant
+            fan-in imply the scope `"layer"`.
 
     Returns:
         The masks, a dict of weight path to bool array.
 
     Raises:
         ValueError: If the model has no masks, the sparsity is not in [0, 1),
-            below that of the model, or so high that a layer would be empty, or
-            a weight is NaN or infinite. Nothing has changed then.
+            below that of the model, or so high that a layer would be empty, a
+            weight is NaN or infinite, or cannot have the pattern. Nothing has
+            changed then.
 
     Example:
 
@@ -43,6 +50,8 @@ def prune_magnitude(model, sparsity, *, scope="global", distribution=None):
     keras_snn.prune_magnitude(model, 0.9)
     ```
     """
+    pattern = patterns.get(pattern)
+    sparsity = pattern.sparsity(sparsity)
     weights = masked_weights(model)
     masks = masks_by_score(
         weights,
@@ -50,6 +59,7 @@ def prune_magnitude(model, sparsity, *, scope="global", distribution=None):
         sparsity,
         scope=scope,
         distribution=distribution,
+        pattern=pattern,
     )
-    set_masks(model, masks, requested=float(sparsity))
+    set_masks(model, masks, requested=sparsity)
     return masks

@@ -7,14 +7,15 @@ Differs from the paper: counts are exact to one weight, where it draws each
 position by itself.
 """
 
+from keras_snn import patterns
 from keras_snn.mask_state import masked_weights
 from keras_snn.mask_state import set_masks
-from keras_snn.mask_state import shapes_of
-from keras_snn.masks import check_sparsity
 from keras_snn.sparsify import random_masks
 
 
-def prune_random(model, sparsity, *, distribution="erk", seed=0):
+def prune_random(
+    model, sparsity=None, *, distribution="erk", pattern=None, seed=0
+):
     """Sets random masks, as `sparsify` does: Random or Uniform Pruning.
 
     Every mask is drawn anew, over active and inactive weights alike; a weight
@@ -23,17 +24,19 @@ def prune_random(model, sparsity, *, distribution="erk", seed=0):
 
     Args:
         model: A Keras model with masks.
-        sparsity: Fraction of zeros over all masked weights, in [0, 1).
+        sparsity: Fraction of zeros over all masked weights, in [0, 1). A
+            pattern such as `"2:4"` tells it.
         distribution: `"erk"`, `"erdos_renyi"`, `"uniform"`, a function, or a
             mapping of layer name or weight path to sparsity.
+        pattern: Which masks are allowed, as for `sparsify`.
         seed: Int >= 0.
 
     Returns:
         The masks, a dict of weight path to bool array.
 
     Raises:
-        ValueError: If the sparsity is not in [0, 1) or would empty a layer, or
-            the model has no masks.
+        ValueError: If the sparsity is not in [0, 1) or would empty a layer,
+            the model has no masks, or a weight cannot have the pattern.
 
     Example:
 
@@ -41,14 +44,10 @@ def prune_random(model, sparsity, *, distribution="erk", seed=0):
     prune_random(model, 0.8, distribution="uniform", seed=1)
     ```
     """
-    check_sparsity(sparsity)
-    weights = masked_weights(model)
+    pattern = patterns.get(pattern)
+    sparsity = pattern.sparsity(sparsity)
     masks = random_masks(
-        shapes_of(weights),
-        {path: masked.index for path, masked in weights.items()},
-        sparsity,
-        distribution,
-        seed,
+        masked_weights(model), sparsity, distribution, pattern, seed
     )
-    set_masks(model, masks, requested=float(sparsity))
+    set_masks(model, masks, requested=sparsity)
     return masks

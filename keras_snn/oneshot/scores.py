@@ -6,8 +6,8 @@ whole model, or within each layer at the sparsity that a distribution gives.
 
 import numpy as np
 
-from keras_snn import distributions
 from keras_snn import masks
+from keras_snn import patterns
 from keras_snn.mask_state import shapes_of
 from keras_snn.mask_state import total_size
 from keras_snn.oneshot.lamp import lamp
@@ -23,6 +23,7 @@ def masks_by_score(
     scope="global",
     distribution=None,
     revive=False,
+    pattern=None,
 ):
     """Masks that keep the active weights of the highest scores.
 
@@ -39,16 +40,21 @@ def masks_by_score(
             Implies the scope `"layer"`, whose default is `"uniform"`; the
             scope `"lamp"` shares out by itself.
         revive: Whether inactive weights compete as well.
+        pattern: Which masks are allowed, as for `sparsify`. Where it is one of
+            every layer by itself, the scope is `"layer"`.
 
     Returns:
         A dict of path to bool array.
 
     Raises:
         ValueError: If an argument is out of range, a layer would be empty, a
-            score is not finite, or fewer weights are active than asked for.
+            score is not finite, fewer weights are active than asked for, or
+            a weight cannot have the pattern.
     """
-    masks.check_sparsity(sparsity)
+    pattern = patterns.get(pattern)
+    sparsity = pattern.sparsity(sparsity)
     check_scope(scope)
+    of_layers = patterns.for_weights(pattern, weights)
     active = active_masks(weights)
     if revive:
         active = {path: mask | True for path, mask in active.items()}
@@ -58,26 +64,34 @@ def masks_by_score(
             path: lamp(masks.check_scores(score, path), active[path])
             for path, score in scores.items()
         }
-    if scope != "layer" and distribution is None:
-        keep = masks.active_count(total_size(weights), sparsity)
-        _check_available(
-            "the model", keep, sum(m.sum() for m in active.values())
-        )
-        return masks.global_top_k(scores, keep, among=active)
     shapes = shapes_of(weights)
+    if scope != "layer" and distribution is None and not pattern.per_layer:
+        units = masks.active_count(
+            total_size(weights) // pattern.unit, sparsity
+        )
+        _check_available(
+            "the model",
+            units * pattern.unit,
+            sum(m.sum() for m in active.values()),
+        )
+        chosen = masks.global_top_k(
+            {path: of_layers[path].units(s) for path, s in scores.items()},
+            units,
+            among={p: of_layers[p].units(m) == 1 for p, m in active.items()},
+        )
+        return {
+            path: of_layers[path].weights(mask, shapes[path])
+            for path, mask in chosen.items()
+        }
     available = {path: int(mask.sum()) for path, mask in active.items()}
-    counts = distributions.counts(
-        shapes,
-        distributions.layer_sparsities(
-            shapes, sparsity, distribution or "uniform"
-        ),
-        available,
+    counts = patterns.counts(
+        of_layers, shapes, sparsity, distribution or "uniform", available
     )
     for path, score in scores.items():
         masks.check_scores(score, path)
         _check_available(path, counts[path], available[path])
     return {
-        path: masks.top_k(scores[path], counts[path], among=active[path])
+        path: of_layers[path].top_k(scores[path], counts[path], active[path])
         for path in weights
     }
 

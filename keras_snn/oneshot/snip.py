@@ -14,6 +14,7 @@ order; the network keeps its own initialisation.
 import numpy as np
 
 from keras_snn import masks
+from keras_snn import patterns
 from keras_snn.gradients.of_loss import loss_gradients
 from keras_snn.mask_state import masked_weights
 from keras_snn.mask_state import set_masks
@@ -21,20 +22,32 @@ from keras_snn.oneshot.scores import active_masks
 from keras_snn.oneshot.scores import masks_by_score
 
 
-def snip(model, x, y, sparsity, *, loss=None, ratios_only=False, seed=0):
+def snip(
+    model,
+    x,
+    y,
+    sparsity=None,
+    *,
+    loss=None,
+    ratios_only=False,
+    pattern=None,
+    seed=0,
+):
     """Keeps the active weights whose removal the loss would feel most.
 
     Args:
         model: A Keras model with masks, such as `sparsify(model, 0.0)`.
         x: One mini-batch of inputs.
         y: Its targets.
-        sparsity: Fraction of zeros over all masked weights, in [0, 1).
+        sparsity: Fraction of zeros over all masked weights, in [0, 1). A
+            pattern such as `"2:4"` tells it.
         loss: A Keras loss, or its name. Defaults to the compiled one.
         ratios_only: Keep only how many weights SNIP leaves each layer, and draw
             the positions at random, as the official code of "Are Sparse Neural
             Networks Better Hard Sample Learners?"
             (https://arxiv.org/abs/2409.09196) does. Defaults to False, the
             paper's.
+        pattern: Which masks are allowed, as for `prune_magnitude`.
         seed: Int >= 0, for `ratios_only`.
 
     Returns:
@@ -43,8 +56,8 @@ def snip(model, x, y, sparsity, *, loss=None, ratios_only=False, seed=0):
     Raises:
         ValueError: If the model has no masks, there is no loss or no data, the
             sparsity is not in [0, 1), below that of the model, or so high that
-            a layer would be empty, or a score is NaN or infinite. Nothing has
-            changed then.
+            a layer would be empty, a score is NaN or infinite, or a weight
+            cannot have the pattern. Nothing has changed then.
 
     Example:
 
@@ -54,14 +67,14 @@ def snip(model, x, y, sparsity, *, loss=None, ratios_only=False, seed=0):
     keras_snn.snip(model, x[:128], y[:128], sparsity=0.9)
     ```
     """
-    masks.check_sparsity(sparsity)
+    pattern = patterns.get(pattern)
+    sparsity = pattern.sparsity(sparsity)
     weights = masked_weights(model)
-    chosen = masks_by_score(
-        weights, sensitivity(model, weights, x, y, loss), sparsity
-    )
+    scores = sensitivity(model, weights, x, y, loss)
+    chosen = masks_by_score(weights, scores, sparsity, pattern=pattern)
     if ratios_only:
-        chosen = _redrawn(weights, chosen, seed)
-    set_masks(model, chosen, requested=float(sparsity))
+        chosen = _redrawn(weights, chosen, pattern, seed)
+    set_masks(model, chosen, requested=sparsity)
     return chosen
 
 
@@ -77,10 +90,11 @@ def sensitivity(model, weights, x, y, loss=None):
     }
 
 
-def _redrawn(weights, chosen, seed):
+def _redrawn(weights, chosen, pattern, seed):
     active = active_masks(weights)
+    of_layers = patterns.for_weights(pattern, weights)
     return {
-        path: masks.top_k(
+        path: of_layers[path].top_k(
             masks.generator(seed, 0, weights[path].index).random(mask.shape),
             int(np.count_nonzero(mask)),
             among=active[path],

@@ -306,5 +306,6 @@ def test_config_round_trip():
         "decay": "linear",
         "unit": "epochs",
         "end": 0.5,
+        "pattern": None,
         "seed": 5,
     }

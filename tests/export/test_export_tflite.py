@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import OpResolverType
 from keras import layers
 
 import keras_snn
@@ -266,6 +267,39 @@ def test_structures_of_inputs_and_outputs(tmp_path):
         export_tflite(listed, path, samples=[np.ones((3, 5)), np.ones((2, 8))])
     with pytest.raises(ValueError, match="arrays of the shapes"):
         export_tflite(listed, path, samples=np.ones((3, 5)))
+
+
+@here
+def test_the_files_kernels_have_the_pattern_along_their_last_axis(tmp_path):
+    """That is input channels, where kernels of the runtime look for it."""
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 16)),
+            layers.Conv2D(12, 3, activation="relu", name="conv"),
+            layers.Conv2DTranspose(8, 2, name="up"),
+            layers.Flatten(),
+            layers.Dense(40, name="dense"),
+        ]
+    )
+    model = keras_snn.sparsify(model, pattern="2:4")
+    path = tmp_path / "model.tflite"
+    assert export_tflite(model, path).max_difference < 1e-5
+    interpreter = Interpreter(
+        model_path=str(path),
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    interpreter.allocate_tensors()
+    interpreter.invoke()
+    kernels = {}
+    for details in interpreter.get_tensor_details():
+        shape = tuple(details["shape"])
+        if shape in {(12, 3, 3, 16), (8, 2, 2, 12), (40, 392)}:
+            kernels[shape] = interpreter.get_tensor(details["index"])
+    assert len(kernels) == 3
+    for kernel in kernels.values():
+        groups = np.count_nonzero(kernel.reshape(-1, 4), axis=1)
+        np.testing.assert_array_equal(groups, 2)
 
 
 @here

@@ -1,0 +1,34 @@
+"""Which axes of a kernel run over a layer's inputs."""
+
+import keras
+
+# Their kernels are (..., out, in), where all others are (..., in, out).
+TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
+
+
+def input_axes(layer, weight):
+    """The axes over which each output sums, the input channels last.
+
+    Args:
+        layer: The Keras layer that owns the weight.
+        weight: A weight of it, of rank 1 or more.
+
+    Returns:
+        A tuple of ints >= 0: `(0, 1, 2)` for a kernel of shape
+        (rows, cols, in, out), `(0,)` for (in, out). Of a layer that Keras does
+        not define, all axes but the last.
+    """
+    rank = len(weight.shape)
+    if isinstance(layer, TRANSPOSED) and rank > 2:
+        return (*range(rank - 2), rank - 1)
+    if isinstance(layer, keras.layers.EinsumDense):
+        operands, _, outputs = layer.equation.partition("->")
+        letters = operands.rpartition(",")[2].strip()
+        summed = [a for a, x in enumerate(letters) if x not in outputs]
+        if len(letters) == rank and summed:
+            return tuple(summed)
+    return tuple(range(max(rank - 1, 1)))
