@@ -562,11 +562,16 @@ BITS = {
     ),
     "prune_magnitude lamp": (
         lambda m: keras_snn.prune_magnitude(m, 0.8, scope="lamp"),
-        "",
+        "f3cf253a40933b9e",
     ),
-    "grasp": (lambda m: keras_snn.grasp(m, X, Y, 0.8), ""),
-    "synflow": (lambda m: keras_snn.synflow(m, 0.8, rounds=8), ""),
-    "force": (lambda m: keras_snn.force(m, X, Y, 0.8, rounds=6), ""),
+    "synflow": (
+        lambda m: keras_snn.synflow(m, 0.8, rounds=8),
+        "9fb1f29580a9ae4d",
+    ),
+    "force": (
+        lambda m: keras_snn.force(m, X, Y, 0.8, rounds=6),
+        "4da6796251c9ef6d",
+    ),
     "prune_random": (
         lambda m: keras_snn.prune_random(m, 0.8, seed=2),
         "a5f40ac5a3d5ae79",

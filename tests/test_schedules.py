@@ -13,6 +13,7 @@ from keras_snn.schedules import DuringTraining
 from keras_snn.schedules import PolynomialDecay
 from keras_snn.schedules import PruningSchedule
 from keras_snn.schedules import check_interval
+from keras_snn.schedules import exponential
 
 STEPS = np.arange(1000)
 CONSTANT = [
@@ -292,3 +293,30 @@ def test_ours_run_inside_tfmot(tfmot):
 def test_a_schedule_of_your_own_needs_two_methods():
     with pytest.raises(TypeError, match="sparsity_at"):
         PruningSchedule(0, 1, 1)
+
+
+@pytest.mark.parametrize("initial", [0.0, 0.5])
+def test_rounds_keep_the_same_share_each(initial):
+    sparsities = exponential(0.9, 4, initial_sparsity=initial)
+    densities = 1 - np.array([initial, *sparsities])
+    shares = densities[1:] / densities[:-1]
+    np.testing.assert_allclose(shares, shares[0])
+    assert sparsities[-1] == 0.9
+
+
+def test_twenty_percent_of_what_is_left_a_round():
+    sparsities = exponential(1 - 0.8**3, rounds=3)
+    np.testing.assert_allclose(sparsities, [0.2, 0.36, 0.488])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((1.0, 3), r"`sparsity` must be in \[0, 1\)"),
+        ((0.5, 0), "`rounds` must be a whole number"),
+        ((0.5, 2.5), "`rounds` must be a whole number"),
+    ],
+)
+def test_rounds_out_of_range(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        exponential(*arguments)

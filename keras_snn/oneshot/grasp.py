@@ -10,7 +10,9 @@ so the weights of the highest such score go, and those stay whose removal would
 lessen the gradient flow most.
 
 Differs from the paper: classifiers keep their own initialisation, where its
-code draws them anew; the batch is taken whole, not in two halves.
+code draws them anew; the batch is taken whole, not in two halves. On TensorFlow
+the Hessian lacks a small term where BatchNorm trains: `tf.nn.moments` holds the
+mean fixed within the variance, which is right for first derivatives alone.
 """
 
 import keras

@@ -95,12 +95,12 @@ def test_flow_is_conserved_from_layer_to_layer():
 def test_no_layer_is_cut_where_snip_nearly_cuts_some(sparsity):
     """Maximal critical compression: what is left still conducts."""
     model = vgg()
-    masks = synflow(model, sparsity, rounds=30)
-    assert min(mask.sum() for mask in masks.values()) > 4
+    masks = synflow(model, sparsity, rounds=20)
+    assert min(mask.sum() for mask in masks.values()) > 10
     total, scores = flow_of(model)
     assert total > 0
     for path, mask in masks.items():
-        assert (scores[path][mask] > 0).mean() > 0.9
+        assert (scores[path][mask] > 0).mean() > 0.8
     x = RNG.normal(size=(16, 8, 8, 3)).astype("float32")
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     snipped = snip(vgg(), x, RNG.integers(0, 10, 16), sparsity, loss=loss)
