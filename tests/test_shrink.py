@@ -72,7 +72,8 @@ def depthwise():
     x = layers.ZeroPadding2D()(x)
     x = layers.DepthwiseConv2D(3, depth_multiplier=2, activation="relu")(x)
     x = layers.SeparableConv2D(8, 3, depth_multiplier=2, name="separable")(x)
-    gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    gate = layers.Reshape((1, 1, 8))(layers.GlobalAveragePooling2D()(x))
+    gate = layers.Dropout(0.5, noise_shape=(None, 1, 1, 1))(gate)
     gate = layers.Dense(4, activation="relu", name="squeeze")(gate)
     gate = layers.Dense(8, activation="sigmoid", name="excite")(gate)
     x = layers.Multiply()([x, gate])
@@ -355,6 +356,7 @@ UNKNOWN = {
     "norm": layers.LayerNormalization,
     "softmax": layers.Softmax,
     "activation": lambda: layers.Activation("softmax"),
+    "unknown size": lambda: layers.Reshape((-1, 8)),
     "reshape": lambda: layers.Reshape((2, 4)),
     "noise": lambda: layers.Dropout(0.5, noise_shape=(None, 8)),
     "scale": lambda: layers.Rescaling([1.0] * 7 + [2.0]),
