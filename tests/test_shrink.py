@@ -196,7 +196,9 @@ def test_every_kind_is_smaller_with_the_same_outputs(kind, tmp_path):
     small.save(path)
     with zipfile.ZipFile(path) as file:
         assert "keras_snn" not in str(json.loads(file.read("config.json")))
-    assert_same_outputs(small, keras.saving.load_model(path), x)
+    loaded = keras.saving.load_model(path)
+    for one, other in zip(small.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
 def test_a_chain_by_hand():
