@@ -24,10 +24,13 @@ from keras_snn.mask_state import set_masks
 from keras_snn.mask_state import sparsity
 from keras_snn.masked_layer import MaskedLayer
 from keras_snn.oneshot.channels import prune_channels
+from keras_snn.oneshot.force import force
+from keras_snn.oneshot.grasp import grasp
 from keras_snn.oneshot.lottery import LotteryTicket
 from keras_snn.oneshot.magnitude import prune_magnitude
 from keras_snn.oneshot.random import prune_random
 from keras_snn.oneshot.snip import snip
+from keras_snn.oneshot.synflow import synflow
 from keras_snn.sparsify import sparsify
 from keras_snn.sparsify import strip
 from keras_snn.straight_through import MovementLayer
@@ -56,7 +59,9 @@ __all__ = [
     "corruptions",
     "datasets",
     "export_tflite",
+    "force",
     "get_masks",
+    "grasp",
     "hardness",
     "models",
     "patterns",
@@ -70,4 +75,5 @@ __all__ = [
     "sparsity",
     "strip",
     "summary",
+    "synflow",
 ]

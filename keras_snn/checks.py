@@ -1,4 +1,4 @@
-"""What attacks and hardness alike refuse, before anything runs."""
+"""What rooms alike refuse, before anything runs."""
 
 import keras
 import numpy as np
@@ -91,3 +91,26 @@ def check_integer(name, value, low, why):
             f"Argument `{name}` must be an integer of at least {low}, {why}. "
             f"Received: {name}={value!r}"
         )
+
+
+def check_inputs(x, model, name="x"):
+    """Refuse a batch of inputs of other shapes than the model takes.
+
+    A subclassed model takes what its call takes: nothing is refused.
+    """
+    if not getattr(model, "inputs", None):
+        return
+    inputs = [tuple(np.shape(part)) for part in keras.tree.flatten(x)]
+    shapes = [tuple(t.shape) for t in keras.tree.flatten(model.inputs)]
+    if len(inputs) != len(shapes) or not all(map(_fits, inputs, shapes)):
+        raise ValueError(
+            f"Argument `{name}` must hold what the model takes, or it has no "
+            f"gradient. Received: inputs of shape {inputs} for a model with "
+            f"inputs of shape {shapes}"
+        )
+
+
+def _fits(shape, expected):
+    return len(shape) == len(expected) and all(
+        size in (None, of) for of, size in zip(shape, expected, strict=True)
+    )

@@ -209,8 +209,11 @@ class MaskedLayer(keras.layers.Wrapper):
         weights = self.weights_to_mask
         if weights and all(isinstance(each, int) for each in weights):
             weights = self._places() or weights
+        config = super().get_config()
+        # An inner model's optimizer and loss: the model around it trains.
+        config["layer"].pop("compile_config", None)
         return {
-            **super().get_config(),
+            **config,
             "weights": weights,
             "requested_sparsity": self.requested_sparsity,
         }

@@ -222,6 +222,15 @@ def ticket(training):
     training.fit()
 
 
+def rounds_of_tickets(training):
+    remembers = LotteryTicket(epoch=1)
+    training.fit(remembers)
+    for sparsity in schedules.exponential(0.75, rounds=3):
+        training.masks.append(get_masks(training.model))
+        remembers.rewind(training.model, sparsity)
+        training.fit(remembers)
+
+
 def flipped(model):
     keras_snn.set_masks(model, {p: ~m for p, m in get_masks(model).items()})
 
@@ -261,10 +270,16 @@ METHODS = {
     ),
     "GMPUpdate global": gmp("global"),
     "GMPUpdate layer": gmp("layer"),
+    "GMPUpdate lamp": gmp("lamp"),
     "snip": pruning(keras_snn.snip, X, Y),
     "snip ratios_only": pruning(keras_snn.snip, X, Y, ratios_only=True),
+    "grasp": pruning(keras_snn.grasp, X, Y),
+    "synflow": pruning(keras_snn.synflow, rounds=5),
+    "force": pruning(keras_snn.force, X, Y, rounds=4),
+    "Iter-SNIP": pruning(keras_snn.force, X, Y, rounds=4, revive=False),
     "prune_magnitude global": pruning(keras_snn.prune_magnitude),
     "prune_magnitude layer": pruning(keras_snn.prune_magnitude, scope="layer"),
+    "prune_magnitude lamp": pruning(keras_snn.prune_magnitude, scope="lamp"),
     "prune_magnitude erk": pruning(
         keras_snn.prune_magnitude, distribution="erk"
     ),
@@ -276,6 +291,7 @@ METHODS = {
     "prune_random": pruning(keras_snn.prune_random),
     "prune_channels": pruning(keras_snn.prune_channels),
     "LotteryTicket.rewind": Method(ticket, only_shrinks=True),
+    "LotteryTicket rounds": Method(rounds_of_tickets, only_shrinks=True),
     "set_masks": in_between(flipped, start=0.5, end=0.5),
 }
 
@@ -544,6 +560,13 @@ BITS = {
         lambda m: keras_snn.prune_magnitude(m, 0.8, scope="layer"),
         "9edf8f8a0474d6fa",
     ),
+    "prune_magnitude lamp": (
+        lambda m: keras_snn.prune_magnitude(m, 0.8, scope="lamp"),
+        "",
+    ),
+    "grasp": (lambda m: keras_snn.grasp(m, X, Y, 0.8), ""),
+    "synflow": (lambda m: keras_snn.synflow(m, 0.8, rounds=8), ""),
+    "force": (lambda m: keras_snn.force(m, X, Y, 0.8, rounds=6), ""),
     "prune_random": (
         lambda m: keras_snn.prune_random(m, 0.8, seed=2),
         "a5f40ac5a3d5ae79",

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_snn import masks
+from keras_snn.checks import check_inputs
 
 
 class Batches:
@@ -42,17 +43,8 @@ class Batches:
 
     def check_fits(self, model):
         """Raises a `ValueError` if a model takes inputs of another shape."""
-        if not getattr(model, "inputs", None):
-            return  # A subclassed model takes what its call takes.
         ((x, _),) = self.at(0)
-        inputs = [tuple(part.shape) for part in keras.tree.flatten(x)]
-        shapes = [tuple(t.shape) for t in keras.tree.flatten(model.inputs)]
-        if len(inputs) != len(shapes) or not all(map(_fits, inputs, shapes)):
-            raise ValueError(
-                "Argument `data` must hold what the model takes, or it has no "
-                f"gradient. Received: inputs of shape {inputs} for a model "
-                f"with inputs of shape {shapes}"
-            )
+        check_inputs(x, model, "data")
 
     def at(self, step, count=1):
         """`count` batches, each `(x, y)`, those of this step.
@@ -84,12 +76,6 @@ class Batches:
             keras.tree.map_structure(lambda array: array[places], part)
             for part in self.data[:2]
         )
-
-
-def _fits(shape, expected):
-    return len(shape) == len(expected) and all(
-        size in (None, of) for of, size in zip(shape, expected, strict=True)
-    )
 
 
 def _rows(data):

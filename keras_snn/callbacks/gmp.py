@@ -17,6 +17,7 @@ from keras_snn.callbacks.base import MaskUpdate
 from keras_snn.mask_state import masked_weights
 from keras_snn.mask_state import set_masks
 from keras_snn.mask_state import sparsity as sparsity_of
+from keras_snn.oneshot.scores import SCOPES
 from keras_snn.oneshot.scores import check_scope
 from keras_snn.oneshot.scores import magnitudes
 from keras_snn.oneshot.scores import masks_by_score
@@ -42,7 +43,8 @@ class GMPUpdate(MaskUpdate):
         schedule: A `PruningSchedule`, any object of its protocol, such as
             tfmot's, or `DuringTraining`, which speaks in shares of training.
         scope: `"global"` (default): one threshold for the model. `"layer"`:
-            the same sparsity in every layer.
+            the same sparsity in every layer. `"lamp"`: as for
+            `prune_magnitude`.
 
     Raises:
         TypeError: If `schedule` cannot be called with a step.
@@ -59,6 +61,8 @@ class GMPUpdate(MaskUpdate):
     ```
     """
 
+    scopes = SCOPES
+
     def __init__(self, schedule, *, scope="global"):
         super().__init__()
         if not callable(schedule) and not hasattr(schedule, "at"):
@@ -66,7 +70,7 @@ class GMPUpdate(MaskUpdate):
                 "Argument `schedule` must be a PruningSchedule, called with a "
                 f"step, or DuringTraining. Received: {schedule=!r}"
             )
-        check_scope(scope)
+        check_scope(scope, self.scopes)
         self.schedule = schedule
         self.scope = scope
         self._in_steps = None

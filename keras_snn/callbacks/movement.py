@@ -27,8 +27,8 @@ class MovementUpdate(GMPUpdate):
 
     Args:
         schedule: As for `GMPUpdate`.
-        scope: As for `GMPUpdate`. Defaults to `"global"`, the paper's for its
-            best results.
+        scope: `"global"` or `"layer"`, as for `GMPUpdate`. Defaults to
+            `"global"`, the paper's for its best results.
 
     Raises:
         TypeError: If `schedule` cannot be called with a step.
@@ -45,6 +45,8 @@ class MovementUpdate(GMPUpdate):
     model.fit(x, y, epochs=20, callbacks=[MovementUpdate(schedule)])
     ```
     """
+
+    scopes = ("global", "layer")  # LAMP is one of magnitudes.
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)

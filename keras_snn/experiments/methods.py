@@ -7,6 +7,8 @@ https://arxiv.org/abs/2409.09196.
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
+
 from keras_snn.callbacks.gmp import GMPUpdate
 from keras_snn.callbacks.rigl import RigLUpdate
 from keras_snn.callbacks.set import SETUpdate
@@ -14,6 +16,7 @@ from keras_snn.mask_state import masked_layers
 from keras_snn.oneshot.lottery import LotteryTicket
 from keras_snn.oneshot.magnitude import prune_magnitude
 from keras_snn.oneshot.snip import snip
+from keras_snn.oneshot.synflow import synflow
 from keras_snn.schedules import DuringTraining
 
 
@@ -43,6 +46,10 @@ class Method:
 
 def _snip(model, trial, x, y, trained):
     snip(model, x, y, trial.sparsity)
+
+
+def _synflow(model, trial, x, y, trained):
+    synflow(model, trial.sparsity, x=np.ones_like(x[:1]))
 
 
 def _omp(distribution):
@@ -84,6 +91,7 @@ def _rigl(trial, x, y):
 METHODS = {
     "dense": Method("Dense"),
     "snip": Method("SNIP", prune=_snip),
+    "synflow": Method("SynFlow", prune=_synflow),
     "set": Method("SET", distribution="erk", callbacks=_set),
     "gmp": Method("GMP", callbacks=_gmp),
     "omp": Method("OMP", from_dense=True, prune=_omp(None)),

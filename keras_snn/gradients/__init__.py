@@ -4,6 +4,7 @@
 with the same meaning.
 
 - `gradient(function, tensors)`: the gradient of a scalar function.
+- `hessian_vector_product(function, tensors, vectors)`: that of its gradient.
 - `jit(function)`: the function, compiled.
 - `map_batch(function, model, *step)`: change the batch of a `train_step`.
 - `assign_after(function, model, result)`: assign variables behind one.
@@ -14,16 +15,19 @@ import keras
 if keras.backend.backend() == "tensorflow":
     from keras_snn.gradients.tensorflow import assign_after
     from keras_snn.gradients.tensorflow import gradient
+    from keras_snn.gradients.tensorflow import hessian_vector_product
     from keras_snn.gradients.tensorflow import jit
     from keras_snn.gradients.tensorflow import map_batch
 elif keras.backend.backend() == "jax":
     from keras_snn.gradients.jax import assign_after
     from keras_snn.gradients.jax import gradient
+    from keras_snn.gradients.jax import hessian_vector_product
     from keras_snn.gradients.jax import jit
     from keras_snn.gradients.jax import map_batch
 elif keras.backend.backend() == "torch":
     from keras_snn.gradients.torch import assign_after
     from keras_snn.gradients.torch import gradient
+    from keras_snn.gradients.torch import hessian_vector_product
     from keras_snn.gradients.torch import jit
     from keras_snn.gradients.torch import map_batch
 else:
@@ -32,4 +36,10 @@ else:
         f"gradients. Received: backend={keras.backend.backend()}"
     )
 
-__all__ = ["assign_after", "gradient", "jit", "map_batch"]
+__all__ = [
+    "assign_after",
+    "gradient",
+    "hessian_vector_product",
+    "jit",
+    "map_batch",
+]

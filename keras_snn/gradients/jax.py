@@ -22,6 +22,23 @@ def gradient(function, tensors):
     return jax.grad(function)(tensors)
 
 
+def hessian_vector_product(function, tensors, vectors):
+    """Differentiate the gradient of a scalar function along vectors.
+
+    Args:
+        function: as for `gradient`, twice differentiable.
+        tensors: a list of float tensors.
+        vectors: a list of tensors of the same shapes.
+
+    Returns:
+        The Hessian times the vectors, a list; zeros where the gradient does
+        not depend on a tensor.
+    """
+    tensors = [ops.convert_to_tensor(t) for t in tensors]
+    vectors = [ops.convert_to_tensor(v) for v in vectors]
+    return jax.jvp(jax.grad(function), (tensors,), (vectors,))[1]
+
+
 def jit(function):
     """Compile a function of tensors; variables' values must be arguments."""
     return jax.jit(function)

@@ -27,6 +27,29 @@ def gradient(function, tensors):
     return tree.map_structure(tf.convert_to_tensor, gradients)
 
 
+def hessian_vector_product(function, tensors, vectors):
+    """Differentiate the gradient of a scalar function along vectors.
+
+    Args:
+        function: as for `gradient`, twice differentiable.
+        tensors: a list of float tensors.
+        vectors: a list of tensors of the same shapes.
+
+    Returns:
+        The Hessian times the vectors, a list; zeros where the gradient does
+        not depend on a tensor.
+    """
+    # A vector may be one of the tensors: it stays as it is.
+    vectors = [tf.stop_gradient(vector) for vector in vectors]
+
+    def slope(tensors):
+        gradients = gradient(function, tensors)
+        pairs = zip(gradients, vectors, strict=True)
+        return tf.add_n([tf.reduce_sum(g * v) for g, v in pairs])
+
+    return gradient(slope, tensors)
+
+
 def jit(function):
     """Compile a function of tensors; variables' values must be arguments."""
     return tf.function(function, reduce_retracing=True, autograph=False)

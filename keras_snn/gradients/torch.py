@@ -17,19 +17,31 @@ def gradient(function, tensors):
         The gradients, structured as `tensors`; zeros where `function` does
         not depend on a tensor. No tensor's `grad` is touched.
     """
-
-    def leaf(tensor):
-        return ops.convert_to_tensor(tensor).detach().requires_grad_()
-
-    tensors = tree.map_structure(leaf, tensors)
+    tensors = tree.map_structure(_leaf, tensors)
     with torch.enable_grad():
         value = function(tensors)
-    if not value.requires_grad:
-        return tree.map_structure(torch.zeros_like, tensors)
-    gradients = torch.autograd.grad(
-        value, tree.flatten(tensors), materialize_grads=True
-    )
+    gradients = _gradients(value, tree.flatten(tensors))
     return tree.pack_sequence_as(tensors, gradients)
+
+
+def hessian_vector_product(function, tensors, vectors):
+    """Differentiate the gradient of a scalar function along vectors.
+
+    Args:
+        function: as for `gradient`, twice differentiable.
+        tensors: a list of float tensors.
+        vectors: a list of tensors of the same shapes.
+
+    Returns:
+        The Hessian times the vectors, a list; zeros where the gradient does
+        not depend on a tensor.
+    """
+    tensors = [_leaf(tensor) for tensor in tensors]
+    with torch.enable_grad():
+        gradients = _gradients(function(tensors), tensors, create_graph=True)
+        pairs = zip(gradients, vectors, strict=True)
+        slope = sum((g * ops.convert_to_tensor(v)).sum() for g, v in pairs)
+    return _gradients(slope, tensors)
 
 
 def jit(function):
@@ -65,3 +77,15 @@ def assign_after(function, model, result):
     """
     function()
     return result
+
+
+def _leaf(tensor):
+    return ops.convert_to_tensor(tensor).detach().requires_grad_()
+
+
+def _gradients(value, tensors, **options):
+    if not value.requires_grad:
+        return [torch.zeros_like(tensor) for tensor in tensors]
+    return list(
+        torch.autograd.grad(value, tensors, materialize_grads=True, **options)
+    )

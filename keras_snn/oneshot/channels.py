@@ -67,7 +67,7 @@ def prune_channels(model, fraction, *, norm="l1", scope="layer"):
     weights = masked_weights(model)
     mask_arithmetic.check_sparsity(fraction, "fraction")
     _check_norm(norm)
-    check_scope(scope)
+    check_scope(scope, ("global", "layer"))
     graph = ChannelGraph(model)
     prunable = _prunable(graph, weights, model)
     norms = list(_norms(graph, weights, ORDERS[norm]))

@@ -4,10 +4,9 @@
 https://arxiv.org/abs/1803.03635. Train the dense network, prune it by
 magnitude, put what is left back to its initial values, train it once more.
 
-Differs from the paper: one round with a global threshold, as "Are Sparse
-Neural Networks Better Hard Sample Learners?",
-https://arxiv.org/abs/2409.09196, runs it; BatchNorm statistics, seeds and the
-optimizer are put back, too.
+Differs from the paper: a global threshold by default, as in "Are Sparse Neural
+Networks Better Hard Sample Learners?", https://arxiv.org/abs/2409.09196, which
+runs one round; BatchNorm statistics, seeds and the optimizer are put back, too.
 """
 
 import os
@@ -30,6 +29,10 @@ from keras_snn.snapshot import snapshot
 class LotteryTicket(keras.callbacks.Callback):
     """Remembers a model as it was at the beginning of training.
 
+    Of several fits with the same ticket it remembers the first, so that rounds
+    of pruning all go back to the same point. A training of another model needs
+    a ticket of its own.
+
     Args:
         epoch: The epoch at whose beginning the model is remembered. Defaults
             to 0; later ones are late rewinding, "Stabilizing the Lottery
@@ -50,6 +53,16 @@ class LotteryTicket(keras.callbacks.Callback):
     ticket.rewind(model, sparsity=0.9)
     model.fit(...)
     ```
+
+    Ten rounds in which 20% of what is left goes, rewound to epoch 2:
+
+    ```python
+    ticket = LotteryTicket(epoch=2)
+    model.fit(x, y, epochs=20, callbacks=[ticket])
+    for sparsity in schedules.exponential(1 - 0.8**10, rounds=10):
+        ticket.rewind(model, sparsity)
+        model.fit(x, y, initial_epoch=2, epochs=20)
+    ```
     """
 
     def __init__(self, *, epoch=0, filepath=None):
@@ -67,11 +80,13 @@ class LotteryTicket(keras.callbacks.Callback):
         masked_weights(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
-        if epoch == self.epoch:
+        if epoch == self.epoch and self._remembered is None:
             self.remember(self.model)
 
     def remember(self, model):
         """Remembers a model as it is: what `fit` does, for a loop of your own.
+
+        What was remembered before is forgotten.
 
         Args:
             model: A Keras model with masks.
@@ -87,7 +102,7 @@ class LotteryTicket(keras.callbacks.Callback):
         Args:
             model: The model that was trained with this callback.
             sparsity: Fraction of zeros over all masked weights, in [0, 1).
-            scope: `"global"` or `"layer"`, as for `prune_magnitude`.
+            scope: `"global"`, `"layer"` or `"lamp"`, as for `prune_magnitude`.
             distribution: As for `prune_magnitude`.
 
         Returns:

@@ -23,10 +23,12 @@ def prune_magnitude(
         sparsity: Fraction of zeros over all masked weights, in [0, 1). A
             pattern such as `"2:4"` tells it.
         scope: `"global"`: one threshold for the model. `"layer"`: one for each
-            layer.
+            layer. `"lamp"`: one for the model, on LAMP scores, "Layer-adaptive
+            sparsity for the Magnitude-based Pruning",
+            https://arxiv.org/abs/2010.07611.
         distribution: Which sparsity each layer gets: `"uniform"`, `"erk"` (the
             paper's OMP_ERK), `"erdos_renyi"`, a function or a mapping. Implies
-            the scope `"layer"`, whose default is `"uniform"`.
+            the scope `"layer"`, whose default is `"uniform"`; LAMP takes none.
         pattern: Which masks are allowed, as for `sparsify`. N:M and constant
             fan-in imply the scope `"layer"`.
 

@@ -10,8 +10,9 @@ from keras_snn import masks
 from keras_snn import patterns
 from keras_snn.mask_state import shapes_of
 from keras_snn.mask_state import total_size
+from keras_snn.oneshot.lamp import lamp
 
-SCOPES = ("global", "layer")
+SCOPES = ("global", "layer", "lamp")
 
 
 def masks_by_score(
@@ -33,9 +34,11 @@ def masks_by_score(
         scores: Mapping of path to float array of the weight's shape.
         sparsity: Fraction of zeros in all, in [0, 1).
         scope: `"global"`: the highest scores of the whole model, yet at least
-            one in each layer. `"layer"`: the highest of each layer.
+            one in each layer. `"layer"`: the highest of each layer. `"lamp"`:
+            as global, by the LAMP scores of magnitudes.
         distribution: Which sparsity each layer gets, as for `sparsify`.
-            Implies the scope `"layer"`, whose default is `"uniform"`.
+            Implies the scope `"layer"`, whose default is `"uniform"`; the
+            scope `"lamp"` shares out by itself.
         revive: Whether inactive weights compete as well.
         pattern: Which masks are allowed, as for `sparsify`. Where it is one of
             every layer by itself, the scope is `"layer"`.
@@ -55,8 +58,14 @@ def masks_by_score(
     active = active_masks(weights)
     if revive:
         active = {path: mask | True for path, mask in active.items()}
+    if scope == "lamp":
+        _check_alone(distribution)
+        scores = {
+            path: lamp(masks.check_scores(score, path), active[path])
+            for path, score in scores.items()
+        }
     shapes = shapes_of(weights)
-    if scope == "global" and distribution is None and not pattern.per_layer:
+    if scope != "layer" and distribution is None and not pattern.per_layer:
         units = masks.active_count(
             total_size(weights) // pattern.unit, sparsity
         )
@@ -87,11 +96,19 @@ def masks_by_score(
     }
 
 
-def check_scope(scope):
-    """Raises a `ValueError` if `scope` is unknown."""
-    if scope not in SCOPES:
+def check_scope(scope, scopes=SCOPES):
+    """Raises a `ValueError` if `scope` is none of `scopes`."""
+    if scope not in scopes:
         raise ValueError(
-            f"Argument `scope` must be one of {SCOPES}. Received: {scope=!r}"
+            f"Argument `scope` must be one of {scopes}. Received: {scope=!r}"
+        )
+
+
+def _check_alone(distribution):
+    if distribution is not None:
+        raise ValueError(
+            'The scope "lamp" shares out the sparsity by itself, so it takes '
+            f"no distribution. Received: scope='lamp', {distribution=!r}"
         )
 
 

@@ -4,6 +4,7 @@ import pytest
 from keras import ops
 
 from keras_snn.gradients import gradient
+from keras_snn.gradients import hessian_vector_product
 from keras_snn.gradients import jit
 from keras_snn.gradients import map_batch
 
@@ -36,6 +37,30 @@ def test_compiled_and_second_order_of_operations():
     for value in (1.0, 2.0):
         result = numpy(step(ops.full((2,), value)))
         np.testing.assert_allclose(result, 3 * value**2 + 1)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_hessian_times_vector_by_hand(compiled):
+    """Of x^3 y + z it is [[6xy, 3x^2, 0], [3x^2, 0, 0], [0, 0, 0]]."""
+
+    def function(tensors):
+        x, y, z = tensors
+        return ops.sum(x**3 * y) + ops.sum(z)
+
+    def product(tensors, vectors):
+        return hessian_vector_product(function, tensors, vectors)
+
+    point = [ops.full((2,), v) for v in (2.0, 5.0, 7.0)]
+    vectors = [ops.full((2,), v) for v in (1.0, -1.0, 1.0)]
+    result = numpy((jit(product) if compiled else product)(point, vectors))
+    for got, expected in zip(result, (60 - 12, 12, 0), strict=True):
+        np.testing.assert_allclose(got, [expected] * 2, rtol=1e-6)
+
+
+def test_nothing_curved():
+    point = [ops.ones((2,))]
+    result = hessian_vector_product(lambda t: ops.sum(t[0]), point, point)
+    np.testing.assert_array_equal(numpy(result)[0], [0, 0])
 
 
 def test_gathered_weights_give_a_dense_gradient():

@@ -60,7 +60,7 @@ def check(tmp_path):
                 if y is None
                 else y
             )
-            sparse.fit(x, y, batch_size=2, epochs=1, verbose=0)
+            sparse.fit(x, y, batch_size=2, shuffle=False, verbose=0)
             assert any(
                 (w.numpy() != old).any()
                 for w, old in zip(model.weights, before, strict=True)
@@ -70,8 +70,9 @@ def check(tmp_path):
         outputs = numpy(sparse(x))
         assert_zero_outside(sparse)
 
-        sparse.save(tmp_path / "sparse.keras")
-        loaded = keras.saving.load_model(tmp_path / "sparse.keras")
+        path = tmp_path / "sparse.keras"
+        sparse.save(path)
+        loaded = keras.saving.load_model(path, compile=False)
         assert type(loaded) is type(sparse)
         assert_same(loaded(x), outputs)
         assert_zero_outside(loaded)

@@ -8,6 +8,7 @@ from keras import layers
 import keras_snn
 from keras_snn import LotteryTicket
 from keras_snn import prune_magnitude
+from keras_snn import schedules
 from keras_snn.mask_state import masked_weights
 
 RNG = np.random.default_rng(0)
@@ -104,7 +105,11 @@ def test_training_once_more_is_that_of_a_fresh_model_with_the_mask():
 
 
 def test_scopes_and_distributions_are_those_of_prune_magnitude():
-    for arguments in ({"scope": "layer"}, {"distribution": "erk"}):
+    for arguments in (
+        {"scope": "layer"},
+        {"scope": "lamp"},
+        {"distribution": "erk"},
+    ):
         model, ticket = model_of(), LotteryTicket()
         fit(model, ticket, epochs=1)
         expected = model_of()
@@ -122,6 +127,43 @@ def test_rounds_of_pruning_shrink_the_ticket():
     second = ticket.rewind(model, 0.6)
     for path, mask in second.items():
         assert not (mask & ~first[path]).any()
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_rounds_with_late_rewinding_all_go_back_to_the_same_point(again):
+    """Whether or not the ticket is in the later fits, too."""
+    model, states, ticket = model_of(), States(), LotteryTicket(epoch=1)
+    fit(model, ticket, states)
+    point = dict(
+        zip([v.path for v in model.variables], states.seen[1], strict=False)
+    )
+    before = None
+    for sparsity in schedules.exponential(1 - 0.7**3, rounds=3):
+        trained = {
+            p: np.abs(m.weight_array())
+            for p, m in masked_weights(model).items()
+        }
+        masks = ticket.rewind(model, sparsity)
+        assert keras_snn.sparsity(model) == pytest.approx(sparsity, abs=0.02)
+        kept = np.concatenate([trained[p][masks[p]] for p in masks])
+        gone = np.concatenate([trained[p][~masks[p]] for p in masks])
+        assert kept.min() > gone.max()
+        for path, masked in masked_weights(model).items():
+            assert before is None or not (masks[path] & ~before[path]).any()
+            np.testing.assert_array_equal(
+                masked.weight_array(), point[masked.weight.path] * masks[path]
+            )
+        before = masks
+        model.fit(
+            X,
+            Y,
+            batch_size=4,
+            initial_epoch=0 if again else 1,
+            epochs=3,
+            verbose=0,
+            callbacks=[ticket] if again else [],
+        )
+    assert keras_snn.sparsity(model) == pytest.approx(1 - 0.7**3, abs=0.02)
 
 
 def test_a_file_keeps_it_for_another_process(tmp_path):

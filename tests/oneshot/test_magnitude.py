@@ -96,6 +96,31 @@ def test_rounds_of_pruning_are_nested(scope):
         np.testing.assert_array_equal(mask, before[path])
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="Imports PyTorch."
+)
+@pytest.mark.parametrize("sparsity", [0.25, 0.5, 0.9])
+def test_the_masks_are_those_of_pytorch(sparsity):
+    import torch
+    from torch.nn.utils import prune
+
+    model = large_model()
+    modules = {}
+    for path, masked in masked_weights(model).items():
+        modules[path] = torch.nn.Linear(1, 1)
+        modules[path].weight = torch.nn.Parameter(
+            torch.tensor(masked.weight_array().copy())
+        )
+    prune.global_unstructured(
+        [(module, "weight") for module in modules.values()],
+        pruning_method=prune.L1Unstructured,
+        amount=sparsity,
+    )
+    for path, mask in prune_magnitude(model, sparsity).items():
+        expected = modules[path].weight_mask.numpy().astype(bool)
+        np.testing.assert_array_equal(mask, expected)
+
+
 def test_inactive_weights_stay_inactive_whatever_was_written_to_them():
     model = model_of(0.5)
     before = get_masks(model)
