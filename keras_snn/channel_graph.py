@@ -191,6 +191,9 @@ class ChannelGraph:
         elif kind is layers.Rescaling:
             if np.ndim(layer.scale) == np.ndim(layer.offset) == 0:
                 return inputs
+        elif kind is layers.Reshape and shapes[0][-1] == shapes[1][-1]:
+            if None not in shapes[0][1:] and -1 not in layer.target_shape[:-1]:
+                return inputs
         elif kind is layers.Flatten and None not in shapes[0][1:]:
             return [np.tile(inputs[0], math.prod(shapes[0][1:-1]))]
         return None

@@ -87,7 +87,7 @@ def is_plain(layer):
     return (
         getattr(layer, "data_format", "channels_last") == "channels_last"
         and getattr(layer, "groups", 1) == 1
-        and getattr(layer, "noise_shape", None) is None
+        and (getattr(layer, "noise_shape", None) or (None,))[-1] in (None, 1)
         and not getattr(layer, "lora_enabled", False)
         and getattr(layer, "quantization_mode", None) is None
     )

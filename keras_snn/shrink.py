@@ -100,6 +100,8 @@ class _Copier:
             if id(weight) in self.sizes:
                 size = "units" if "units" in config else "filters"
                 config[size] = self.sizes[id(weight)]
+        if isinstance(layer, keras.layers.Reshape):
+            config["target_shape"] = *layer.target_shape[:-1], -1
         # What is drawn would be lost, and cost JAX a compilation a shape.
         config.update(dict.fromkeys(_initializers(layer), "zeros"))
         return type(layer).from_config(config)

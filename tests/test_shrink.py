@@ -72,7 +72,8 @@ def depthwise():
     x = layers.ZeroPadding2D()(x)
     x = layers.DepthwiseConv2D(3, depth_multiplier=2, activation="relu")(x)
     x = layers.SeparableConv2D(8, 3, depth_multiplier=2, name="separable")(x)
-    gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    gate = layers.Reshape((1, 1, 8))(layers.GlobalAveragePooling2D()(x))
+    gate = layers.Dropout(0.5, noise_shape=(None, 1, 1, 1))(gate)
     gate = layers.Dense(4, activation="relu", name="squeeze")(gate)
     gate = layers.Dense(8, activation="sigmoid", name="excite")(gate)
     x = layers.Multiply()([x, gate])
@@ -195,7 +196,9 @@ def test_every_kind_is_smaller_with_the_same_outputs(kind, tmp_path):
     small.save(path)
     with zipfile.ZipFile(path) as file:
         assert "keras_snn" not in str(json.loads(file.read("config.json")))
-    assert_same_outputs(small, keras.saving.load_model(path), x)
+    loaded = keras.saving.load_model(path)
+    for one, other in zip(small.weights, loaded.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
 def test_a_chain_by_hand():
@@ -355,6 +358,7 @@ UNKNOWN = {
     "norm": layers.LayerNormalization,
     "softmax": layers.Softmax,
     "activation": lambda: layers.Activation("softmax"),
+    "unknown size": lambda: layers.Reshape((-1, 8)),
     "reshape": lambda: layers.Reshape((2, 4)),
     "noise": lambda: layers.Dropout(0.5, noise_shape=(None, 8)),
     "scale": lambda: layers.Rescaling([1.0] * 7 + [2.0]),
