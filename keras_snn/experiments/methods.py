@@ -77,15 +77,7 @@ def _set(trial, x, y):
 
 
 def _rigl(trial, x, y):
-    return [
-        RigLUpdate(
-            (x, y),
-            trial.interval,
-            unit="epochs",
-            batch_size=trial.batch_size,
-            seed=trial.seed,
-        )
-    ]
+    return [RigLUpdate((x, y), trial.interval, unit="epochs", seed=trial.seed)]
 
 
 METHODS = {
