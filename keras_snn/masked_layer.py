@@ -219,6 +219,11 @@ class MaskedLayer(keras.layers.Wrapper):
         }
 
     def save_own_variables(self, store):
+        self.check_savable()
+        super().save_own_variables(store)
+
+    def check_savable(self):
+        """Raises a `ValueError` if Keras would save other weights."""
         masked = {id(each.weight) for each in self._masked}
         for owner in weight_owners(self.layer):
             adapted = getattr(owner.layer, "lora_enabled", False)
@@ -229,7 +234,6 @@ class MaskedLayer(keras.layers.Wrapper):
                     "model and save that, or keep `model.get_weights()`. "
                     f"Received: {owner.path!r}, of a layer with LoRA enabled"
                 )
-        super().save_own_variables(store)
 
     def _places(self):
         """Where the masked weights are by now: LoRA adds to a built layer."""

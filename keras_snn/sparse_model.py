@@ -87,6 +87,20 @@ class SparseModel:
         kept = self._wrapped_model._metrics
         return metrics + [each for each in kept if id(each) not in known]
 
+    def save(self, *args, **kwargs):
+        """As Keras's; what cannot be saved is refused before a file opens."""
+        self._check_savable()
+        return super().save(*args, **kwargs)
+
+    def save_weights(self, *args, **kwargs):
+        """As Keras's; what cannot be saved is refused before a file opens."""
+        self._check_savable()
+        return super().save_weights(*args, **kwargs)
+
+    def _check_savable(self):
+        for masked in masked_layers(self):
+            masked.check_savable()
+
     def get_layer(self, name=None, index=None):
         """A layer of the user's model, by name or index."""
         return self._wrapped_model.get_layer(name, index)

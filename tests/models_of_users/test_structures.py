@@ -249,8 +249,12 @@ def test_lora_keeps_a_sparse_base_and_dense_adapters(when, tmp_path):
         ops.convert_to_numpy(again(x)), outputs, atol=1e-6
     )
     # Keras saves the sum, so the sparse base would be lost: stripped only.
-    with pytest.raises(ValueError, match="`strip` the model.*'dense/kernel'"):
-        sparse.save(tmp_path / "sparse.keras")
+    for save, name in ((sparse.save, ".keras"), (sparse.save_weights, ".h5")):
+        path = tmp_path / f"saved.weights{name}"
+        path.write_text("an earlier one")
+        with pytest.raises(ValueError, match="`strip` the.*'dense/kernel'"):
+            save(path)
+        assert path.read_text() == "an earlier one"
     keras_snn.strip(sparse).save(tmp_path / "plain.keras")
     plain = keras.saving.load_model(tmp_path / "plain.keras")
     np.testing.assert_allclose(
