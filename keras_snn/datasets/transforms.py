@@ -6,6 +6,8 @@ layer is told what to do to each image, in the place of its label.
 
 import math
 
+from keras_snn.extras import keras_cv
+
 
 def transforms(crop, flip, rotation):
     """The changes that are wanted, in the order of the paper's code.
@@ -26,14 +28,9 @@ def transforms(crop, flip, rotation):
     Raises:
         ImportError: If keras-cv or TensorFlow is not installed.
     """
-    try:
-        import tensorflow as tf
-        from keras_cv import layers
-    except ImportError as error:
-        raise ImportError(
-            "Augmentation needs keras-cv and TensorFlow, whatever the backend: "
-            'pip install "keras-snn[vision]"'
-        ) from error
+    layers = keras_cv().layers
+    import tensorflow as tf
+
     uniform = tf.random.stateless_uniform
 
     class Translate(layers.RandomTranslation):

@@ -131,17 +131,5 @@ def he_normal(shape, seed, name):
     return rng.standard_normal(shape, "float32") * np.float32(std)
 
 
-def keras_cv():
-    """The keras_cv module, imported only where a network needs it."""
-    try:
-        import keras_cv
-    except ImportError as error:
-        raise ImportError(
-            "This network is built from keras-cv, which is not installed: "
-            'pip install "keras-snn[vision]"'
-        ) from error
-    return keras_cv
-
-
 def _is_count(value):
     return isinstance(value, numbers.Integral) and value >= 1

@@ -7,11 +7,11 @@ import re
 
 import keras
 
+from keras_snn.extras import keras_cv
 from keras_snn.models.parts import batch_norm
 from keras_snn.models.parts import blank_kernels
 from keras_snn.models.parts import check
 from keras_snn.models.parts import classifier
-from keras_snn.models.parts import keras_cv
 from keras_snn.models.parts import normalized
 from keras_snn.models.parts import scaled
 

@@ -6,12 +6,12 @@ arXiv 1409.1556.
 
 import keras
 
+from keras_snn.extras import keras_cv
 from keras_snn.models.parts import batch_norm
 from keras_snn.models.parts import blank_kernels
 from keras_snn.models.parts import check
 from keras_snn.models.parts import classifier
 from keras_snn.models.parts import dense
-from keras_snn.models.parts import keras_cv
 from keras_snn.models.parts import normalized
 from keras_snn.models.parts import scaled
 

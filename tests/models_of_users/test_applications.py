@@ -11,6 +11,7 @@ from keras import applications
 from keras import ops
 
 import keras_snn
+from keras_snn.extras import keras_cv
 from keras_snn.mask_state import masked_weights
 from keras_snn.summary import left_alone
 
@@ -65,9 +66,7 @@ def test_mobile_net_with_its_depthwise_kernels(check):
 
 
 def test_a_classifier_of_keras_cv(check):
-    import keras_cv
-
-    backbone = keras_cv.models.ResNetBackbone(
+    backbone = keras_cv().models.ResNetBackbone(
         stackwise_filters=[64],
         stackwise_blocks=[1],
         stackwise_strides=[1],
