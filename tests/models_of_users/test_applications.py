@@ -74,11 +74,11 @@ def test_a_classifier_of_keras_cv(check):
         include_rescaling=False,
         input_shape=(32, 32, 3),
     )
-    model = keras_cv.models.ImageClassifier(backbone, num_classes=3)
+    model = keras_cv().models.ImageClassifier(backbone, num_classes=3)
     loaded = check(
         model,
         IMAGES,
         np.eye(3, dtype="float32")[[0, 1, 2, 0]],
         loss="categorical_crossentropy",
     )
-    assert isinstance(loaded.backbone, keras_cv.models.ResNetBackbone)
+    assert isinstance(loaded.backbone, keras_cv().models.ResNetBackbone)
