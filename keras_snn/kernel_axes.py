@@ -8,6 +8,8 @@ TRANSPOSED = (
     keras.layers.Conv2DTranspose,
     keras.layers.Conv3DTranspose,
 )
+# Theirs are (..., channels, multiplier), and no output sums over channels.
+DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 
 
 def input_axes(layer, weight):
@@ -23,6 +25,9 @@ def input_axes(layer, weight):
         not define, all axes but the last.
     """
     rank = len(weight.shape)
+    depthwise = getattr(layer, "depthwise_kernel", None)
+    if isinstance(layer, DEPTHWISE) or weight is depthwise:
+        return tuple(range(rank - 2))
     if isinstance(layer, TRANSPOSED) and rank > 2:
         return (*range(rank - 2), rank - 1)
     if isinstance(layer, keras.layers.EinsumDense):

@@ -102,7 +102,7 @@ def global_top_k(scores, k, among=None):
     Raises:
         ValueError: If a score is NaN or infinite, naming the tensor, or `k` is
             smaller than the number of tensors or larger than that of the
-            candidates.
+            candidates, or a tensor has none.
     """
     if k < len(scores):
         raise ValueError(
@@ -114,6 +114,11 @@ def global_top_k(scores, k, among=None):
     for name, score in scores.items():
         score = check_scores(np.asarray(score), name)
         of_tensor = _candidates(score, None if among is None else among[name])
+        if not len(of_tensor):
+            raise ValueError(
+                "A global mask must find a candidate in each tensor, or the "
+                f"layer is cut. Received: none in {name!r}"
+            )
         candidates.append(of_tensor)
         values.append(score.ravel()[of_tensor])
     starts = np.cumsum([0] + [len(v) for v in values[:-1]])

@@ -72,7 +72,7 @@ def _variables(model):
 
 
 def _of_model(model):
-    return model.trainable_variables + model.non_trainable_variables
+    return list(model.variables)  # In one order, whatever is frozen.
 
 
 def _shapes(arrays):

@@ -48,6 +48,11 @@ class SparseModel:
             self.built = True
         else:
             _functional().__init__(self, inputs, masked(inputs), **kwargs)
+            # All outputs come from the one wrapper: losses and metrics are
+            # known by the names that they had.
+            names = getattr(masked.layer, "output_names", None)
+            if names is not None:
+                self.output_names = list(names)
         # No child of this model, so not tracked; and last, since until then
         # Keras finds its own attributes missing, and makes them.
         vars(self)["_wrapped_model"] = masked.layer

@@ -121,7 +121,8 @@ def loss_function(
                 lambda output: output / temperature, outputs
             )
         if loss is None:
-            return model.compute_loss(x=x, y=y, y_pred=outputs)
+            with keras.StatelessScope():  # It updates metrics, too.
+                return model.compute_loss(x=x, y=y, y_pred=outputs)
         return ops.mean(keras.losses.get(loss)(y, outputs))
 
     return loss_of, values

@@ -51,8 +51,9 @@ def prune_channels(model, fraction, *, norm="l1", scope="layer"):
 
     Raises:
         ValueError: If the model has no masks or is of another kind, an
-            argument is out of range, a weight is NaN or infinite, or no
-            channel can go. Nothing has changed then.
+            argument is out of range, a weight is NaN or infinite, no channel
+            can go, or a kernel that was sparse before would have no weight
+            left. Nothing has changed then.
 
     Example:
 

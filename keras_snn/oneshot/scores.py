@@ -72,7 +72,11 @@ def masks_by_score(
         _check_available(
             "the model",
             units * pattern.unit,
-            sum(m.sum() for m in active.values()),
+            pattern.unit
+            * sum(
+                int(np.count_nonzero(of_layers[p].units(m) == 1))
+                for p, m in active.items()
+            ),
         )
         chosen = masks.global_top_k(
             {path: of_layers[path].units(s) for path, s in scores.items()},

@@ -122,6 +122,12 @@ class _Flow:
             total, scores = self._compiled(weights, self._rest, masks, self._x)
             if 1 / LIMIT < abs(float(total)) < LIMIT:
                 break
+        else:
+            raise ValueError(
+                "The flow of ones must stay within the range of the model's "
+                "floats, or there are no scores: score the model in float32. "
+                f"Received: outputs that sum up to {float(total)}"
+            )
         arrays = [ops.convert_to_numpy(score) for score in scores]
         scores = dict(zip(self._paths, arrays, strict=True))
         return float(total) / float(scale), scores

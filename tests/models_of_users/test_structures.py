@@ -375,3 +375,20 @@ def test_weights_that_a_model_lacks():
         )
     with pytest.raises(ValueError, match="must be built.*call it on a batch"):
         keras_snn.sparsify(Language(), 0.5)
+
+
+def test_losses_and_metrics_are_known_by_the_names_of_the_outputs():
+    inputs = keras.Input((6,))
+    x = layers.Dense(8, "relu", name="body")(inputs)
+    outputs = [layers.Dense(2, name=name)(x) for name in ("a", "b")]
+    sparse = keras_snn.sparsify(keras.Model(inputs, outputs), 0.5)
+    sparse.compile("sgd", {"a": "mse", "b": "mae"}, metrics={"b": "mse"})
+    x, y = batch(6), [batch(2), batch(2)]
+    seen = sparse.fit(x, y, verbose=0).history
+    assert set(seen) == {"loss", "a_loss", "b_loss", "b_mse"}
+    # Each gradient leaves the metrics of both losses alone.
+    update = keras_snn.RigLUpdate((x, y), 1, batch_size=2, end=1.0)
+    sparse.fit(x, y, batch_size=2, epochs=2, verbose=0, callbacks=[update])
+    keras_snn.force(sparse, x, y, 0.7, rounds=2)
+    keras_snn.snip(sparse, x, y, 0.8)
+    sparse.fit(x, y, verbose=0)

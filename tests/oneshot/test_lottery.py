@@ -290,3 +290,21 @@ def test_config_round_trip():
     ticket = LotteryTicket(epoch=3, filepath="ticket.npz")
     again = LotteryTicket.from_config(ticket.get_config())
     assert (again.epoch, again.filepath) == (3, "ticket.npz")
+
+
+def test_a_layer_frozen_since_gets_its_own_weights_back():
+    names = ("a", "b", "c")
+    dense = keras.Sequential(
+        [keras.Input((8,))]
+        + [layers.Dense(8, use_bias=False, name=name) for name in names]
+    )
+    model = keras_snn.sparsify(dense, 0.0)
+    dense.get_layer("a").trainable = False
+    ticket = LotteryTicket()
+    ticket.remember(model)
+    before = [dense.get_layer(name).kernel.numpy() for name in names]
+    dense.get_layer("a").trainable = True
+    masks = ticket.rewind(model, 0.5)
+    for name, value in zip(names, before, strict=True):
+        kernel = dense.get_layer(name).kernel.numpy()
+        np.testing.assert_array_equal(kernel, value * masks[f"{name}/kernel"])

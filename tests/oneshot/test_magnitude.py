@@ -198,3 +198,31 @@ def test_a_model_without_masks():
     dense = keras.Sequential([keras.Input((2,)), layers.Dense(3)])
     with pytest.raises(ValueError, match="keras_snn.sparsify"):
         prune_magnitude(dense, 0.5)
+
+
+@pytest.mark.parametrize("sparsity", [0.8, 0.9])
+def test_blocks_need_whole_active_blocks_to_choose_from(sparsity):
+    dense = keras.Sequential(
+        [keras.Input((8,)), layers.Dense(8), layers.Dense(8)]
+    )
+    model = keras_snn.sparsify(dense, 0.5, seed=1)
+    before = get_masks(model)
+    blocks = keras_snn.patterns.Blocks((4, 1))
+    with pytest.raises(ValueError, match="Pruning only removes|in each tensor"):
+        prune_magnitude(model, sparsity, pattern=blocks)
+    for path, mask in get_masks(model).items():
+        np.testing.assert_array_equal(mask, before[path])
+
+
+def test_a_depthwise_output_has_a_fan_in_of_its_own():
+    inputs = keras.Input((8, 8, 8))
+    outputs = layers.DepthwiseConv2D(3, name="depthwise")(inputs)
+    model = keras_snn.sparsify(
+        keras.Model(inputs, outputs),
+        5 / 9,
+        "uniform",
+        include="depthwise",
+        pattern=keras_snn.patterns.ConstantFanIn(),
+    )
+    (mask,) = get_masks(model).values()
+    np.testing.assert_array_equal(mask.sum((0, 1)), np.full((8, 1), 4))
