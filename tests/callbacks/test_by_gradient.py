@@ -221,12 +221,12 @@ def test_batches_of_a_dataset_and_of_an_iterable():
     several = Batches(Numbered(), seed=1).at(3, 2)
     assert len(several) == 2 and len(several[0]) == 2
     assert len(Batches(Numbered()).at(0, 9)) == 4
-    listed = Batches(iter_anew())
+    listed = Batches(Anew())
     for _ in range(2):  # From the beginning each time.
         np.testing.assert_array_equal(listed.at(7)[0][0], X[:4])
 
 
-class iter_anew:  # noqa: N801
+class Anew:
     def __iter__(self):
         return iter([(X[:4], Y[:4]), (X[4:], Y[4:])])
 
