@@ -170,3 +170,13 @@ def test_wrong_arguments(arguments, message):
         TopKASTUpdate(
             **{"sparsity": 0.9, "backward_sparsity": 0.8, **arguments}
         )
+
+
+@pytest.mark.parametrize("wrapper", [StraightThroughLayer, MovementLayer])
+def test_what_grows_from_0_refuses_weights_that_are_not(wrapper):
+    model = linear(wrapper)
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="default wrapper"):
+        model.fit(X, Y, verbose=0, callbacks=[keras_snn.SETUpdate()])
+    for weight, value in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)

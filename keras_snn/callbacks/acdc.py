@@ -68,6 +68,8 @@ class ACDCUpdate(MaskUpdate):
     def on_epoch_begin(self, epoch, logs=None):
         epochs = self.params["epochs"]
         compressed = self.compresses(epoch, epochs)
+        if epoch == 0:  # Whatever the masks are: all weights compete.
+            self.update(self.model, False)
         before = epoch > 0 and self.compresses(epoch - 1, epochs)
         if compressed != before:
             self.update(self.model, compressed)
@@ -75,7 +77,7 @@ class ACDCUpdate(MaskUpdate):
     def compresses(self, epoch, epochs):
         """Whether an epoch of a training of `epochs` is a compressed one."""
         since = epoch - self.begin * epochs
-        return epoch >= self.end * epochs or (
+        return epoch / epochs >= self.end or (
             since >= 0 and since // self.interval % 2 == 0
         )
 

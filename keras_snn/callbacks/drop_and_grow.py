@@ -114,18 +114,31 @@ class DropAndGrow(MaskUpdate):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self._patterns(masked_weights(self.model))
+        self._last_step = None
+        weights = masked_weights(self.model)
+        if any(m.companion is not None for m in weights.values()):
+            raise ValueError(
+                "Weights that are grown start from 0, so inactive ones must be "
+                "stored as 0: sparsify the model with the default wrapper. "
+                f"Received: {self.model.name!r}, which trains them"
+            )
+        self._patterns(weights)
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.unit == "steps":
             self._first_step = epoch * self.steps_per_epoch()
+            if self._last_step is None:
+                self._last_step = self._first_step - 1
         elif epoch > 0 and epoch % self.interval == 0:
             self._update_at(epoch, epoch / self.params["epochs"])
 
     def on_train_batch_begin(self, batch, logs=None):
         if self.unit == "steps":
             step = self._first_step + batch
-            if step > 0 and step % self.interval == 0:
+            # Keras may take several steps at a time.
+            due = step // self.interval > self._last_step // self.interval
+            self._last_step = step
+            if step > 0 and due:
                 steps = self.params["epochs"] * self.steps_per_epoch()
                 self._update_at(step, step / steps)
 

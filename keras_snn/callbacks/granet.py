@@ -29,9 +29,9 @@ class GraNetUpdate(RigLUpdate):
     Args:
         data: Training data to take gradients on, as for `RigLUpdate`.
         schedule: A `DuringTraining`: from which sparsity to which, and in
-            which share of training. Its `interval` and `initial_sparsity` play
-            no part: updates come every `interval` of this, and masks that are
-            sparser to begin with stay so. The paper prunes in the first half.
+            which share of training. Its `interval` plays no part:
+            updates come every `interval` of this, and masks that are sparser
+            to begin with stay so. The paper prunes in the first half.
         interval: Steps between updates, an int >= 1. Defaults to 1000.
         drop_fraction: Share of a layer's active weights that the first update
             regenerates, in (0, 1). Defaults to 0.5.
@@ -82,13 +82,20 @@ class GraNetUpdate(RigLUpdate):
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
-        progress = epoch / self.params["epochs"]
-        if progress >= self.schedule.end:
+        before, progress = (
+            n / self.params["epochs"] for n in (epoch - 1, epoch)
+        )
+        if before < self.schedule.end <= progress:
             if sparsity(self.model) < self.schedule.final_sparsity:
                 self.update(self.model, epoch, progress)
 
     def moves(self, masked):
         return masked.weight.trainable
+
+    def drop(self, update, fraction):
+        if update.mask.all():  # All that is dropped would come back, as 0.
+            return update.mask
+        return super().drop(update, fraction)
 
     def prune(self, weights, updates, progress):
         wanted = self.schedule.sparsity_at(progress)

@@ -88,7 +88,7 @@ class MESTUpdate(ByGradient):
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
-        over = epoch >= self.end * self.params["epochs"]
+        over = epoch / self.params["epochs"] >= self.end
         if over and sparsity(self.model) < (self.final_sparsity or 0):
             self.shed(self.model, epoch)
 

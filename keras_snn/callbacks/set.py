@@ -78,7 +78,7 @@ class SETUpdate(DropAndGrow):
             count = round(fraction * np.count_nonzero(of_sign))
             kept = masks.drop_lowest(np.abs(weight), of_sign, count)
             mask = mask & (kept | ~of_sign)
-        return mask
+        return mask if mask.any() else super().drop(update, fraction)
 
     def grow(self, update, mask, count):
         return update.pattern.grow_random(mask, count, update.rng)

@@ -33,13 +33,19 @@ class StraightThroughUpdate(MaskUpdate):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
+        self._last_step = None
         self._decay(*self.decays())
 
     def on_epoch_begin(self, epoch, logs=None):
         self._first_step = epoch * self.steps_per_epoch()
+        if self._last_step is None:
+            self._last_step = self._first_step - 1
 
     def on_train_batch_begin(self, batch, logs=None):
-        if (self._first_step + batch) % self.interval == 0:
+        # Keras may take several steps at a time.
+        step, last = self._first_step + batch, self._last_step
+        self._last_step = step
+        if step // self.interval > last // self.interval:
             self.update(self.model)
 
     def on_train_end(self, logs=None):

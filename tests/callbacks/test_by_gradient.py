@@ -289,3 +289,26 @@ def test_a_gradient_that_is_nan_names_its_layer_and_nothing_changes(method):
 def test_wrong_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_granet_leaves_full_layers_alone():
+    model = model_of(0.0)
+    before = model.get_weights()
+    schedule = DuringTraining(0.75, begin=0.1, end=0.5)
+    GraNetUpdate((X, Y), schedule).update(model, 1, 0.05)
+    for weight, value in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_updates_in_steps_that_keras_takes_several_of_at_a_time():
+    model, seen = model_of(), []
+    callback = RigLUpdate((X, Y), 3, end=1.0)
+    callback.update = lambda model, step, progress: seen.append(step)
+    callback.set_params({"steps": 8, "epochs": 2})
+    callback.set_model(model)
+    callback.on_train_begin()
+    for epoch in range(2):
+        callback.on_epoch_begin(epoch)
+        for batch in (0, 4):
+            callback.on_train_batch_begin(batch)
+    assert seen == [4, 8, 12]
