@@ -3,6 +3,7 @@
 from keras_snn import attacks
 from keras_snn import corruptions
 from keras_snn import datasets
+from keras_snn import flops
 from keras_snn import hardness
 from keras_snn import models
 from keras_snn import patterns
@@ -10,6 +11,7 @@ from keras_snn import schedules
 from keras_snn.callbacks.acdc import ACDCUpdate
 from keras_snn.callbacks.gmp import GMPUpdate
 from keras_snn.callbacks.granet import GraNetUpdate
+from keras_snn.callbacks.lottery import LotteryTicket
 from keras_snn.callbacks.mest import MESTUpdate
 from keras_snn.callbacks.movement import MovementUpdate
 from keras_snn.callbacks.rigl import RigLUpdate
@@ -17,25 +19,24 @@ from keras_snn.callbacks.set import SETUpdate
 from keras_snn.callbacks.snfs import SNFSUpdate
 from keras_snn.callbacks.sr_ste import SRSTEUpdate
 from keras_snn.callbacks.top_kast import TopKASTUpdate
+from keras_snn.conversion import sparsify
+from keras_snn.conversion import strip
 from keras_snn.export import ExportReport
 from keras_snn.export import export_tflite
-from keras_snn.mask_state import get_masks
-from keras_snn.mask_state import set_masks
-from keras_snn.mask_state import sparsity
-from keras_snn.masked_layer import MaskedLayer
+from keras_snn.masking.mask_state import get_masks
+from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.mask_state import sparsity
+from keras_snn.masking.masked_layer import MaskedLayer
+from keras_snn.masking.movement_layer import MovementLayer
+from keras_snn.masking.straight_through_layer import StraightThroughLayer
+from keras_snn.masking.summary_table import summary
 from keras_snn.oneshot.channels import prune_channels
 from keras_snn.oneshot.force import force
 from keras_snn.oneshot.grasp import grasp
-from keras_snn.oneshot.lottery import LotteryTicket
 from keras_snn.oneshot.magnitude import prune_magnitude
 from keras_snn.oneshot.random import prune_random
 from keras_snn.oneshot.snip import snip
 from keras_snn.oneshot.synflow import synflow
-from keras_snn.sparsify import sparsify
-from keras_snn.sparsify import strip
-from keras_snn.straight_through import MovementLayer
-from keras_snn.straight_through import StraightThroughLayer
-from keras_snn.summary import summary
 
 __version__ = "0.1.0"
 
@@ -59,6 +60,7 @@ __all__ = [
     "corruptions",
     "datasets",
     "export_tflite",
+    "flops",
     "force",
     "get_masks",
     "grasp",

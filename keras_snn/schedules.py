@@ -10,7 +10,7 @@ import abc
 
 import numpy as np
 
-from keras_snn.masks import check_sparsity
+from keras_snn.arithmetic.masks import check_sparsity
 
 
 class PruningSchedule(abc.ABC):

@@ -9,7 +9,7 @@ fraction of the training FLOPs.
     python recipes/training_flops.py --preset paper   # days on one GPU
 
 FLOPs are counted from layer shapes and masks over time, see
-keras_snn/experiments/flops.py; nothing computed here runs faster for it. quick:
+keras_snn/flops/counting.py; nothing computed here runs faster for it. quick:
 ResNet18 on the hardest handwritten digits. paper: CIFAR-100 by EL2N;
 paper-corruption: corrupted. Writes results.csv, flops.png and .svg.
 """

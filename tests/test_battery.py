@@ -33,9 +33,9 @@ from keras_snn import TopKASTUpdate
 from keras_snn import get_masks
 from keras_snn import patterns
 from keras_snn import schedules
-from keras_snn.mask_state import masked_weights
-from keras_snn.snapshot import restore
-from keras_snn.snapshot import snapshot
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.snapshot import restore
+from keras_snn.masking.snapshot import snapshot
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(12, 6)).astype("float32")

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 import keras_snn
-from keras_snn.mask_state import masked_weights
+from keras_snn.masking.mask_state import masked_weights
 from keras_snn.schedules import ConstantSparsity
 
 

@@ -8,8 +8,8 @@ the loss on images that an attack has changed to maximise it.
 import keras
 from keras import ops
 
+from keras_snn import backend
 from keras_snn import checks
-from keras_snn import gradients
 from keras_snn.attacks.base import GradientAttack
 
 HALF_A_GREY_LEVEL = 0.5 / 255
@@ -80,7 +80,7 @@ class AdversarialModel(keras.Model):
 
     def train_step(self, *step):
         """Attack the batch, then train on it."""
-        step = gradients.map_batch(self._attack, self, *step)
+        step = backend.map_batch(self._attack, self, *step)
         return super().train_step(*step)
 
     def _attack(self, data):

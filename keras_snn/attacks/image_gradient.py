@@ -5,7 +5,7 @@ import weakref
 import keras
 from keras import ops
 
-from keras_snn import gradients
+from keras_snn import backend
 from keras_snn.attacks import losses
 
 # model -> {what else the code depends on: its compiled gradient}
@@ -40,7 +40,7 @@ def image_gradient(model, loss, training, state, images, y):
             # Not the mean, which in half precision can shrink to zero.
             return ops.sum(function(y, outputs))
 
-    return gradients.gradient(total_loss, images)
+    return backend.gradient(total_loss, images)
 
 
 def compiled_image_gradient(model, loss, training, label_rank):
@@ -59,5 +59,5 @@ def compiled_image_gradient(model, loss, training, label_rank):
         def function(state, images, y):
             return image_gradient(reference(), loss, training, state, images, y)
 
-        functions[key] = gradients.jit(function)
+        functions[key] = backend.jit(function)
     return functions[key]

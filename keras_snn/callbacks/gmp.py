@@ -12,15 +12,15 @@ update lands on the final sparsity, whether or not `frequency` meets it.
 
 import keras
 
-from keras_snn import masks
-from keras_snn.callbacks.base import MaskUpdate
-from keras_snn.mask_state import masked_weights
-from keras_snn.mask_state import set_masks
-from keras_snn.mask_state import sparsity as sparsity_of
-from keras_snn.oneshot.scores import SCOPES
-from keras_snn.oneshot.scores import check_scope
-from keras_snn.oneshot.scores import magnitudes
-from keras_snn.oneshot.scores import masks_by_score
+from keras_snn.arithmetic import masks
+from keras_snn.callbacks.bases.mask_update import MaskUpdate
+from keras_snn.choosing.by_score import SCOPES
+from keras_snn.choosing.by_score import check_scope
+from keras_snn.choosing.by_score import magnitudes
+from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.mask_state import sparsity as sparsity_of
 from keras_snn.schedules import ConstantSparsity
 from keras_snn.schedules import DuringTraining
 from keras_snn.schedules import PolynomialDecay

@@ -15,11 +15,11 @@ import dataclasses
 import keras
 import numpy as np
 
-from keras_snn import masks
+from keras_snn.arithmetic import masks
 from keras_snn.callbacks.rigl import RigLUpdate
-from keras_snn.mask_state import sparsity
-from keras_snn.mask_state import total_size
-from keras_snn.oneshot.scores import masks_by_score
+from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.masking.mask_state import sparsity
+from keras_snn.masking.mask_state import total_size
 from keras_snn.schedules import DuringTraining
 
 

@@ -17,12 +17,12 @@ Gradients are of a batch drawn from `data`.
 
 import numpy as np
 
-from keras_snn import masks
-from keras_snn.callbacks.by_gradient import ByGradient
-from keras_snn.mask_state import masked_weights
-from keras_snn.mask_state import set_masks
-from keras_snn.mask_state import sparsity
-from keras_snn.oneshot.scores import masks_by_score
+from keras_snn.arithmetic import masks
+from keras_snn.callbacks.bases.by_gradient import ByGradient
+from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.mask_state import sparsity
 
 
 class MESTUpdate(ByGradient):

@@ -13,13 +13,13 @@ by a threshold, is left out.
 
 from keras import ops
 
-from keras_snn import masks
+from keras_snn.arithmetic import masks
 from keras_snn.callbacks.gmp import GMPUpdate
-from keras_snn.mask_state import masked_weights
-from keras_snn.mask_state import set_masks
-from keras_snn.oneshot.scores import masks_by_score
-from keras_snn.straight_through import MovementLayer
-from keras_snn.straight_through import wrapped_by
+from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.mask_state import wrapped_by
+from keras_snn.masking.movement_layer import MovementLayer
 
 
 class MovementUpdate(GMPUpdate):

@@ -18,7 +18,7 @@ too; SRigL's ablation of neurons is left out.
 
 import numpy as np
 
-from keras_snn.callbacks.by_gradient import ByGradient
+from keras_snn.callbacks.bases.by_gradient import ByGradient
 
 
 class RigLUpdate(ByGradient):

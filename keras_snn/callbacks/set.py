@@ -14,8 +14,8 @@ constant zeta of 0.3; no connections are removed after the last epoch.
 
 import numpy as np
 
-from keras_snn import masks
-from keras_snn.callbacks.drop_and_grow import DropAndGrow
+from keras_snn.arithmetic import masks
+from keras_snn.callbacks.bases.drop_and_grow import DropAndGrow
 
 
 class SETUpdate(DropAndGrow):

@@ -14,11 +14,11 @@ and take dense gradients all along.
 
 import numpy as np
 
-from keras_snn import distributions
-from keras_snn import masks
 from keras_snn import patterns
-from keras_snn.callbacks.by_gradient import ByGradient
-from keras_snn.gradients.of_loss import dense_gradients
+from keras_snn.arithmetic import distributions
+from keras_snn.arithmetic import masks
+from keras_snn.callbacks.bases.by_gradient import ByGradient
+from keras_snn.gradients import dense_gradients
 from keras_snn.schedules import check_interval
 
 

@@ -16,13 +16,15 @@ computed every `interval` steps only.
 from keras import ops
 
 from keras_snn import patterns
-from keras_snn.callbacks.straight_through import StraightThroughUpdate
-from keras_snn.mask_state import masked_weights
-from keras_snn.mask_state import set_masks
-from keras_snn.oneshot.scores import magnitudes
-from keras_snn.oneshot.scores import masks_by_score
-from keras_snn.straight_through import StraightThroughLayer
-from keras_snn.straight_through import wrapped_by
+from keras_snn.callbacks.bases.straight_through_update import (
+    StraightThroughUpdate,
+)
+from keras_snn.choosing.by_score import magnitudes
+from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.mask_state import wrapped_by
+from keras_snn.masking.straight_through_layer import StraightThroughLayer
 
 
 class SRSTEUpdate(StraightThroughUpdate):

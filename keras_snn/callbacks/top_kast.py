@@ -10,14 +10,16 @@ Differs from the paper: the penalty is of squares; masks are computed every
 `interval` steps, as its section on efficiency allows.
 """
 
-from keras_snn import masks
-from keras_snn.callbacks.straight_through import StraightThroughUpdate
-from keras_snn.mask_state import masked_weights
-from keras_snn.mask_state import set_masks
-from keras_snn.oneshot.scores import magnitudes
-from keras_snn.oneshot.scores import masks_by_score
-from keras_snn.straight_through import StraightThroughLayer
-from keras_snn.straight_through import wrapped_by
+from keras_snn.arithmetic import masks
+from keras_snn.callbacks.bases.straight_through_update import (
+    StraightThroughUpdate,
+)
+from keras_snn.choosing.by_score import magnitudes
+from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.mask_state import wrapped_by
+from keras_snn.masking.straight_through_layer import StraightThroughLayer
 
 
 class TopKASTUpdate(StraightThroughUpdate):

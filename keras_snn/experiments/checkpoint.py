@@ -4,13 +4,13 @@ import time
 
 import keras
 
-from keras_snn.experiments.flops import layer_densities
 from keras_snn.files import read_json
 from keras_snn.files import write_json
-from keras_snn.snapshot import load_snapshot
-from keras_snn.snapshot import restore
-from keras_snn.snapshot import save_snapshot
-from keras_snn.snapshot import snapshot
+from keras_snn.flops import layer_densities
+from keras_snn.masking.snapshot import load_snapshot
+from keras_snn.masking.snapshot import restore
+from keras_snn.masking.snapshot import save_snapshot
+from keras_snn.masking.snapshot import snapshot
 
 
 class EpochCheckpoint(keras.callbacks.Callback):

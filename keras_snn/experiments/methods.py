@@ -10,10 +10,10 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_snn.callbacks.gmp import GMPUpdate
+from keras_snn.callbacks.lottery import LotteryTicket
 from keras_snn.callbacks.rigl import RigLUpdate
 from keras_snn.callbacks.set import SETUpdate
-from keras_snn.mask_state import masked_layers
-from keras_snn.oneshot.lottery import LotteryTicket
+from keras_snn.masking.mask_state import masked_layers
 from keras_snn.oneshot.magnitude import prune_magnitude
 from keras_snn.oneshot.snip import snip
 from keras_snn.oneshot.synflow import synflow

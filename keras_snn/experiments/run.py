@@ -13,22 +13,22 @@ from keras_snn import models
 from keras_snn.attacks import PGD
 from keras_snn.attacks import AdversarialModel
 from keras_snn.attacks import adversarial_accuracy
+from keras_snn.conversion import sparsify
+from keras_snn.conversion import strip
 from keras_snn.experiments.checkpoint import EpochCheckpoint
 from keras_snn.experiments.data import trial_data
-from keras_snn.experiments.flops import inference_flops
-from keras_snn.experiments.flops import layer_densities
-from keras_snn.experiments.flops import training_flops
 from keras_snn.experiments.methods import METHODS
 from keras_snn.experiments.progress import Progress
 from keras_snn.export import export_tflite
 from keras_snn.files import read_json
 from keras_snn.files import write_csv
 from keras_snn.files import write_json
-from keras_snn.mask_state import get_masks
-from keras_snn.mask_state import sparsity
+from keras_snn.flops import inference_flops
+from keras_snn.flops import layer_densities
+from keras_snn.flops import training_flops
+from keras_snn.masking.mask_state import get_masks
+from keras_snn.masking.mask_state import sparsity
 from keras_snn.models.parts import STATISTICS
-from keras_snn.sparsify import sparsify
-from keras_snn.sparsify import strip
 
 
 def run_grid(trials, out, *, data_dir=None, export=False, say=print):

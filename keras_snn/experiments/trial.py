@@ -4,9 +4,9 @@ import dataclasses
 import hashlib
 import json
 
+from keras_snn.arithmetic.masks import check_sparsity
 from keras_snn.datasets import SOURCES
 from keras_snn.experiments.methods import METHODS
-from keras_snn.masks import check_sparsity
 from keras_snn.schedules import check_interval
 
 MODELS = ("resnet18", "resnet34", "vgg16", "vgg19")

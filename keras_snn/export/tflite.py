@@ -15,13 +15,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_snn.conversion import strip
 from keras_snn.export import conversion
 from keras_snn.export import inputs
 from keras_snn.export.report import ExportReport
-from keras_snn.mask_state import masked_layers
-from keras_snn.mask_state import masked_weights
-from keras_snn.sparsify import strip
-from keras_snn.weight_owners import weight_owners
+from keras_snn.masking.mask_state import masked_layers
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.weight_owners import weight_owners
 
 
 def export_tflite(

@@ -16,7 +16,7 @@ import numpy as np
 from keras import losses
 from keras import ops
 
-from keras_snn import gradients
+from keras_snn import backend
 from keras_snn.checks import check_labels
 from keras_snn.hardness.outputs import check_lengths
 from keras_snn.hardness.outputs import gives_logits
@@ -104,11 +104,11 @@ def _compiled_norm(model, from_logits):
 
         squares = [
             ops.sum(ops.square(ops.cast(g, "float32")))
-            for g in gradients.gradient(crossentropy, trainable)
+            for g in backend.gradient(crossentropy, trainable)
         ]
         return ops.sqrt(sum(squares))
 
-    return gradients.jit(norm)
+    return backend.jit(norm)
 
 
 def _check_finite(norms, model):

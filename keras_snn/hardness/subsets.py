@@ -9,8 +9,8 @@ import numbers
 
 import numpy as np
 
+from keras_snn.arithmetic.masks import check_seed
 from keras_snn.hardness.scores import Scores
-from keras_snn.masks import check_seed
 
 
 def hardest(scores, fraction, *, labels=None):

@@ -12,12 +12,12 @@ since filters of different sizes do not compare.
 
 import numpy as np
 
-from keras_snn import masks as mask_arithmetic
-from keras_snn.channel_graph import ChannelGraph
-from keras_snn.channel_graph import Classes
-from keras_snn.mask_state import masked_weights
-from keras_snn.mask_state import set_masks
-from keras_snn.oneshot.scores import check_scope
+from keras_snn.arithmetic import masks as mask_arithmetic
+from keras_snn.channels.graph import ChannelGraph
+from keras_snn.channels.graph import Classes
+from keras_snn.choosing.by_score import check_scope
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import set_masks
 
 ORDERS = {"l1": 1, "l2": 2}
 

@@ -14,13 +14,13 @@ Differs from the paper: every round sees the same batch.
 
 import numpy as np
 
-from keras_snn.gradients.of_loss import loss_gradients
-from keras_snn.mask_state import masked_weights
-from keras_snn.mask_state import set_masks
-from keras_snn.mask_state import sparsity as sparsity_of
-from keras_snn.oneshot.scores import active_masks
-from keras_snn.oneshot.scores import magnitudes
-from keras_snn.oneshot.scores import masks_by_score
+from keras_snn.choosing.by_score import active_masks
+from keras_snn.choosing.by_score import magnitudes
+from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.gradients import loss_gradients
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.mask_state import sparsity as sparsity_of
 from keras_snn.schedules import exponential
 
 

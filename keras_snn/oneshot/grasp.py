@@ -18,13 +18,13 @@ mean fixed within the variance, which is right for first derivatives alone.
 import keras
 from keras import ops
 
-from keras_snn import masks
-from keras_snn.gradients import gradient
-from keras_snn.gradients import hessian_vector_product
-from keras_snn.gradients.of_loss import loss_function
-from keras_snn.mask_state import masked_weights
-from keras_snn.mask_state import set_masks
-from keras_snn.oneshot.scores import masks_by_score
+from keras_snn.arithmetic import masks
+from keras_snn.backend import gradient
+from keras_snn.backend import hessian_vector_product
+from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.gradients import loss_function
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import set_masks
 
 TEMPERATURE = 200.0  # Of the official code, github.com/alecwangcq/GraSP.
 

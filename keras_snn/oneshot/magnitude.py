@@ -7,10 +7,10 @@ place of the trained ones it is the lottery ticket, see `LotteryTicket`.
 """
 
 from keras_snn import patterns
-from keras_snn.mask_state import masked_weights
-from keras_snn.mask_state import set_masks
-from keras_snn.oneshot.scores import magnitudes
-from keras_snn.oneshot.scores import masks_by_score
+from keras_snn.choosing.by_score import magnitudes
+from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import set_masks
 
 
 def prune_magnitude(

@@ -8,9 +8,9 @@ position by itself.
 """
 
 from keras_snn import patterns
-from keras_snn.mask_state import masked_weights
-from keras_snn.mask_state import set_masks
-from keras_snn.sparsify import random_masks
+from keras_snn.choosing.at_random import random_masks
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import set_masks
 
 
 def prune_random(

@@ -13,13 +13,13 @@ order; the network keeps its own initialisation.
 
 import numpy as np
 
-from keras_snn import masks
 from keras_snn import patterns
-from keras_snn.gradients.of_loss import loss_gradients
-from keras_snn.mask_state import masked_weights
-from keras_snn.mask_state import set_masks
-from keras_snn.oneshot.scores import active_masks
-from keras_snn.oneshot.scores import masks_by_score
+from keras_snn.arithmetic import masks
+from keras_snn.choosing.by_score import active_masks
+from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.gradients import loss_gradients
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import set_masks
 
 
 def snip(

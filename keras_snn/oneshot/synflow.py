@@ -27,16 +27,16 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_snn.backend import gradient
+from keras_snn.backend import jit
 from keras_snn.checks import check_inputs
-from keras_snn.gradients import gradient
-from keras_snn.gradients import jit
-from keras_snn.gradients.of_loss import outputs_function
-from keras_snn.mask_state import masked_weights
-from keras_snn.mask_state import set_masks
-from keras_snn.mask_state import sparsity as sparsity_of
-from keras_snn.oneshot.scores import active_masks
-from keras_snn.oneshot.scores import magnitudes
-from keras_snn.oneshot.scores import masks_by_score
+from keras_snn.choosing.by_score import active_masks
+from keras_snn.choosing.by_score import magnitudes
+from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.gradients import outputs_function
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.mask_state import sparsity as sparsity_of
 from keras_snn.schedules import exponential
 
 LIMIT = 1e34  # Of R and 1 / R in float32.

@@ -13,7 +13,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 
-from keras_snn import distributions
+from keras_snn.arithmetic import distributions
 from keras_snn.patterns.blocks import Blocks
 from keras_snn.patterns.constant_fan_in import ConstantFanIn
 from keras_snn.patterns.n_m import NM

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from keras_snn import masks
+from keras_snn.arithmetic import masks
 from keras_snn.patterns.pattern import Pattern
 from keras_snn.patterns.pattern import check_int
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_snn import masks
+from keras_snn.arithmetic import masks
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,11 +5,11 @@ from keras import layers
 from keras import ops
 
 import keras_snn
-from keras_snn import mask_state
 from keras_snn.attacks import FGSM
 from keras_snn.attacks import PGD
 from keras_snn.attacks import AdversarialModel
 from keras_snn.attacks import adversarial_accuracy
+from keras_snn.masking import mask_state
 
 LOGITS_LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 COMPILED = keras.backend.backend() != "torch"

@@ -7,7 +7,7 @@ from keras import layers
 
 import keras_snn
 from keras_snn import ACDCUpdate
-from keras_snn.mask_state import masked_weights
+from keras_snn.masking.mask_state import masked_weights
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(8, 4)).astype("float32")

@@ -11,10 +11,10 @@ from keras_snn import MESTUpdate
 from keras_snn import RigLUpdate
 from keras_snn import SNFSUpdate
 from keras_snn import get_masks
-from keras_snn.callbacks.batches import Batches
-from keras_snn.callbacks.drop_and_grow import Update
-from keras_snn.gradients.of_loss import dense_gradients
-from keras_snn.mask_state import masked_weights
+from keras_snn.callbacks.bases.batches import Batches
+from keras_snn.callbacks.bases.drop_and_grow import Update
+from keras_snn.gradients import dense_gradients
+from keras_snn.masking.mask_state import masked_weights
 from keras_snn.schedules import ConstantSparsity
 from keras_snn.schedules import DuringTraining
 

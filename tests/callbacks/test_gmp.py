@@ -9,7 +9,7 @@ import keras_snn
 from keras_snn import GMPUpdate
 from keras_snn import get_masks
 from keras_snn import sparsity
-from keras_snn.mask_state import masked_weights
+from keras_snn.masking.mask_state import masked_weights
 from keras_snn.schedules import ConstantSparsity
 from keras_snn.schedules import DuringTraining
 from keras_snn.schedules import PolynomialDecay

@@ -15,7 +15,7 @@ from keras_snn import get_masks
 from keras_snn import prune_magnitude
 from keras_snn import snip
 from keras_snn import sparsify
-from keras_snn.mask_state import masked_weights
+from keras_snn.masking.mask_state import masked_weights
 from keras_snn.patterns import NM
 from keras_snn.patterns import Blocks
 from keras_snn.patterns import ConstantFanIn

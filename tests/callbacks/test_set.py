@@ -10,8 +10,8 @@ from keras import layers
 import keras_snn
 from keras_snn import SETUpdate
 from keras_snn import get_masks
-from keras_snn.callbacks.drop_and_grow import Update
-from keras_snn.mask_state import masked_weights
+from keras_snn.callbacks.bases.drop_and_grow import Update
+from keras_snn.masking.mask_state import masked_weights
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(8, 4)).astype("float32")

@@ -9,7 +9,7 @@ import keras_snn
 from keras_snn import SRSTEUpdate
 from keras_snn import StraightThroughLayer
 from keras_snn import get_masks
-from keras_snn.mask_state import masked_weights
+from keras_snn.masking.mask_state import masked_weights
 from keras_snn.patterns import NM
 from keras_snn.patterns import ConstantFanIn
 
@@ -55,7 +55,7 @@ def test_steps_by_hand():
         weight = weight - 0.1 * (gradient + 0.5 * (1 - mask) * weight)
     np.testing.assert_allclose(masked.weight_array(), weight, atol=1e-5)
     np.testing.assert_array_equal(get_masks(model)["layer/kernel"], mask)
-    (layer,) = keras_snn.mask_state.masked_layers(model)
+    (layer,) = keras_snn.masking.mask_state.masked_layers(model)
     assert float(layer.inactive_decay.value) == 0
 
     outputs = model.predict_on_batch(X)

@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from keras_snn import models
-from keras_snn.distributions import erk
+from keras_snn.arithmetic.distributions import erk
 from keras_snn.models.parts import STATISTICS
 from keras_snn.models.parts import he_normal
 

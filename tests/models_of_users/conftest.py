@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import keras_snn
-from keras_snn.mask_state import masked_weights
+from keras_snn.masking.mask_state import masked_weights
 
 
 def numpy(outputs):

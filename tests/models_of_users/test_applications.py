@@ -12,8 +12,8 @@ from keras import ops
 
 import keras_snn
 from keras_snn.extras import keras_cv
-from keras_snn.mask_state import masked_weights
-from keras_snn.summary import left_alone
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.summary_table import left_alone
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.uniform(size=(4, 32, 32, 3)).astype("float32")

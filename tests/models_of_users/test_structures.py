@@ -7,7 +7,7 @@ from keras import layers
 from keras import ops
 
 import keras_snn
-from keras_snn.mask_state import masked_weights
+from keras_snn.masking.mask_state import masked_weights
 
 RNG = np.random.default_rng(0)
 REGISTER = keras.saving.register_keras_serializable(package="structures")

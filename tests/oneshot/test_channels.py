@@ -9,7 +9,7 @@ import keras_snn
 from keras_snn import get_masks
 from keras_snn import prune_channels
 from keras_snn import sparsify
-from keras_snn.mask_state import masked_weights
+from keras_snn.masking.mask_state import masked_weights
 
 pytestmark = pytest.mark.usefixtures("drawn_by_numpy")
 

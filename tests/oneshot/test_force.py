@@ -8,9 +8,9 @@ from keras import layers
 import keras_snn
 from keras_snn import force
 from keras_snn import get_masks
-from keras_snn import masks as arithmetic
 from keras_snn import snip
-from keras_snn.mask_state import masked_weights
+from keras_snn.arithmetic import masks as arithmetic
+from keras_snn.masking.mask_state import masked_weights
 from keras_snn.schedules import exponential
 
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ from keras import layers
 import keras_snn
 from keras_snn import get_masks
 from keras_snn import grasp
-from keras_snn.mask_state import masked_weights
+from keras_snn.masking.mask_state import masked_weights
 from keras_snn.oneshot.grasp import flow_kept
 
 RNG = np.random.default_rng(0)
@@ -62,7 +62,7 @@ def test_the_score_of_a_linear_model_by_hand(sparsity):
 
 def test_the_score_is_half_the_change_of_the_gradient_norm():
     """By finite differences, of weights shrunk a little."""
-    from keras_snn.gradients.of_loss import loss_gradients
+    from keras_snn.gradients import loss_gradients
 
     model = deep()
     weights = masked_weights(model)

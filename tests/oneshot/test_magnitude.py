@@ -6,10 +6,10 @@ import pytest
 from keras import layers
 
 import keras_snn
-from keras_snn import distributions
 from keras_snn import get_masks
 from keras_snn import prune_magnitude
-from keras_snn.mask_state import masked_weights
+from keras_snn.arithmetic import distributions
+from keras_snn.masking.mask_state import masked_weights
 
 A = np.array([[0.1, -0.2, 0.3], [-0.6, 0.05, 0.8]], "float32")
 B = np.array([[-0.9, 0.5], [0.7, 0.4], [0.2, -0.55]], "float32")

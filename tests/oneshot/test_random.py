@@ -10,7 +10,7 @@ from keras import layers
 import keras_snn
 from keras_snn import get_masks
 from keras_snn import prune_random
-from keras_snn.mask_state import masked_weights
+from keras_snn.masking.mask_state import masked_weights
 
 
 def model_of(sparsity=0.0, seed=0):

@@ -9,7 +9,7 @@ from keras import ops
 import keras_snn
 from keras_snn import get_masks
 from keras_snn import snip
-from keras_snn.mask_state import masked_weights
+from keras_snn.masking.mask_state import masked_weights
 from keras_snn.oneshot.snip import sensitivity
 
 RNG = np.random.default_rng(0)

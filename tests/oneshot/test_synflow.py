@@ -9,7 +9,7 @@ import keras_snn
 from keras_snn import get_masks
 from keras_snn import snip
 from keras_snn import synflow
-from keras_snn.mask_state import masked_weights
+from keras_snn.masking.mask_state import masked_weights
 from keras_snn.oneshot.synflow import _Flow
 from keras_snn.oneshot.synflow import _ones
 

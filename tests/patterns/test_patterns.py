@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from keras import layers
 
-from keras_snn import distributions
-from keras_snn import kernel_axes
 from keras_snn import patterns
+from keras_snn.arithmetic import distributions
+from keras_snn.masking import layer_kinds
 from keras_snn.patterns import NM
 from keras_snn.patterns import Blocks
 from keras_snn.patterns import ConstantFanIn
@@ -189,7 +189,7 @@ def test_half_precision():
 def test_the_axes_of_inputs(layer, shape, axes):
     layer = layer()
     layer.build(shape)
-    found = kernel_axes.input_axes(layer, layer.kernel)
+    found = layer_kinds.input_axes(layer, layer.kernel)
     assert found == (
         axes if isinstance(axes, tuple) else tuple(range(axes + 1))
     )

@@ -1,0 +1,45 @@
+"""What Keras leaves to each backend: the only backend switch of the package.
+
+`tensorflow.py`, `jax.py` and `torch.py` are twins: the same four functions,
+with the same meaning.
+
+- `gradient(function, tensors)`: the gradient of a scalar function.
+- `hessian_vector_product(function, tensors, vectors)`: that of its gradient.
+- `jit(function)`: the function, compiled.
+- `map_batch(function, model, *step)`: change the batch of a `train_step`.
+- `assign_after(function, model, result)`: assign variables behind one.
+"""
+
+import keras
+
+if keras.backend.backend() == "tensorflow":
+    from keras_snn.backend.tensorflow import assign_after
+    from keras_snn.backend.tensorflow import gradient
+    from keras_snn.backend.tensorflow import hessian_vector_product
+    from keras_snn.backend.tensorflow import jit
+    from keras_snn.backend.tensorflow import map_batch
+elif keras.backend.backend() == "jax":
+    from keras_snn.backend.jax import assign_after
+    from keras_snn.backend.jax import gradient
+    from keras_snn.backend.jax import hessian_vector_product
+    from keras_snn.backend.jax import jit
+    from keras_snn.backend.jax import map_batch
+elif keras.backend.backend() == "torch":
+    from keras_snn.backend.torch import assign_after
+    from keras_snn.backend.torch import gradient
+    from keras_snn.backend.torch import hessian_vector_product
+    from keras_snn.backend.torch import jit
+    from keras_snn.backend.torch import map_batch
+else:
+    raise ImportError(
+        "The Keras backend must be tensorflow, jax or torch, or there are no "
+        f"gradients. Received: backend={keras.backend.backend()}"
+    )
+
+__all__ = [
+    "assign_after",
+    "gradient",
+    "hessian_vector_product",
+    "jit",
+    "map_batch",
+]

@@ -1,0 +1,60 @@
+"""What all callbacks that change masks during `fit` share."""
+
+import keras
+
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import sparsity
+
+
+class MaskUpdate(keras.callbacks.Callback):
+    """Changes masks during `fit`; a subclass says when and how.
+
+    It reaches the model through `self.model` alone, writes nothing but when
+    masks change, and adds the sparsity to each epoch's `logs`, for the
+    callbacks behind it: the progress bar, CSVLogger, TensorBoard.
+    """
+
+    def on_train_begin(self, logs=None):
+        masked_weights(self.model)  # Raises where there are none.
+        # All callbacks of a fit are given the same dict.
+        driver = self.params.setdefault("mask_update", self)
+        if driver is not self:
+            raise ValueError(
+                "One method drives the masks of a model, or each undoes what "
+                "the other did: choose one for this fit. Received: callbacks "
+                f"with both {type(driver).__name__} and {type(self).__name__}"
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs["sparsity"] = sparsity(self.model)
+
+    def steps_per_epoch(self):
+        """Batches an epoch.
+
+        Raises:
+            ValueError: If the data do not tell.
+        """
+        steps = self.params["steps"]
+        if steps is None:
+            raise ValueError(
+                "What happens in steps or in shares of training needs the "
+                "steps of an epoch: pass `steps_per_epoch` to fit. "
+                "Received: data of unknown length"
+            )
+        return steps
+
+    def check_reached(self, name, share):
+        """Raises a `ValueError` if no epoch begins at `share` of training."""
+        epochs = self.params["epochs"]
+        if share * epochs > epochs - 1:
+            raise ValueError(
+                f"Argument `{name}` must be a share of training after which an "
+                "epoch begins, or the final sparsity is never reached. "
+                f"Received: {name}={share} and {epochs} epochs"
+            )
+
+    @classmethod
+    def from_config(cls, config):
+        """The callback of a config."""
+        return cls(**config)

@@ -1,0 +1,65 @@
+"""What methods share whose inactive weights go on training."""
+
+from keras_snn.callbacks.bases.mask_update import MaskUpdate
+from keras_snn.masking.mask_state import wrapped_by
+from keras_snn.masking.straight_through_layer import StraightThroughLayer
+from keras_snn.schedules import check_interval
+
+
+class StraightThroughUpdate(MaskUpdate):
+    """Chooses masks anew every few steps, while a penalty draws weights to 0.
+
+    Subclasses define `decays` and `update`.
+
+    Args:
+        interval: Steps between updates, an int >= 1.
+        penalty: Factor of the penalty, >= 0.
+
+    Raises:
+        ValueError: If an argument is out of range or, when training begins,
+            the model is not wrapped by `StraightThroughLayer`s.
+    """
+
+    def __init__(self, interval, penalty):
+        super().__init__()
+        check_interval(interval)
+        if not penalty >= 0:
+            raise ValueError(
+                "Argument `penalty` must be >= 0, or weights would be pushed "
+                f"away from 0. Received: {penalty=}"
+            )
+        self.interval = interval
+        self.penalty = penalty
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self._last_step = None
+        self._decay(*self.decays())
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._first_step = epoch * self.steps_per_epoch()
+        if self._last_step is None:
+            self._last_step = self._first_step - 1
+
+    def on_train_batch_begin(self, batch, logs=None):
+        # Keras may take several steps at a time.
+        step, last = self._first_step + batch, self._last_step
+        self._last_step = step
+        if step // self.interval > last // self.interval:
+            self.update(self.model)
+
+    def on_train_end(self, logs=None):
+        self._decay(0.0, 0.0)
+
+    def decays(self):
+        """The factors of the penalty on active and on inactive weights."""
+        raise NotImplementedError
+
+    def update(self, model):
+        """Chooses masks: what `fit` does, for a loop of your own."""
+        raise NotImplementedError
+
+    def _decay(self, active, inactive):
+        for layer in wrapped_by(self.model, StraightThroughLayer):
+            layer.active_decay.assign(active)
+            layer.inactive_decay.assign(inactive)

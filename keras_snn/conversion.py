@@ -1,0 +1,170 @@
+"""From a dense model to a sparse one, and back to an ordinary one."""
+
+import keras
+from keras import ops
+
+from keras_snn import patterns
+from keras_snn.channels.graph import check_graph
+from keras_snn.channels.shrink import remove_channels
+from keras_snn.choosing.at_random import random_masks
+from keras_snn.masking.mask_state import masked_layers
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.masked_layer import MaskedLayer
+from keras_snn.masking.selection import chosen_owners
+from keras_snn.masking.sparse_model import SparseModel
+from keras_snn.masking.sparse_model import around
+
+
+def sparsify(
+    model,
+    sparsity=None,
+    distribution="erk",
+    *,
+    pattern=None,
+    seed=0,
+    include=None,
+    exclude=None,
+    wrapper=MaskedLayer,
+):
+    """Makes a model sparse: masks around all of it, drawn at random.
+
+    The model is wrapped, not copied: its weights are those of the sparse
+    model, pruned in place, and `strip` gives it back. Every Dense,
+    EinsumDense, convolution and recurrent kernel is masked, first and last
+    layer included. `sparsity=0` keeps every weight, for methods that choose
+    the mask themselves.
+
+    Args:
+        model: A built Keras model of any kind: Functional, Sequential, nested
+            or subclassed. Compile what is returned, not this.
+        sparsity: Fraction of zeros over all masked weights, in [0, 1).
+            Defaults to 0.8, or to what a pattern such as `"2:4"` tells.
+        distribution: How it is shared out: `"erk"`, `"erdos_renyi"`,
+            `"uniform"`, a function, or a mapping of layer name or weight path
+            to sparsity, where the layers that it does not name get `sparsity`.
+        pattern: Which masks are allowed: `"2:4"` and the like, or one of
+            `keras_snn.patterns`. Defaults to any.
+        seed: Int >= 0; the same seed draws the same masks on every backend.
+        include: What to mask besides, such as DepthwiseConv or Embedding
+            layers: a layer's name, a weight's name or path, the class of a
+            layer or of one around it, a function of the layer that owns a
+            weight that returns a bool, or a list of these. Of a layer, its
+            weights of rank 2 or more are meant, but no biases.
+        exclude: What to leave alone, likewise.
+        wrapper: The class that holds the masks: `MaskedLayer`, or one of those
+            in which inactive weights go on training, for methods that need
+            them: `StraightThroughLayer`, `MovementLayer`.
+
+    Returns:
+        A `keras.Model`, not compiled.
+
+    Raises:
+        ValueError: If the sparsity is not in [0, 1) or would empty a layer,
+            the model is not built or has masks, a name matches nothing, a
+            weight is both included and excluded, none is left to mask, or one
+            cannot have the pattern.
+        TypeError: If `include`, `exclude` or `pattern` is of another kind.
+
+    Example:
+
+    ```python
+    model = keras_snn.sparsify(model, 0.9, include=keras.layers.Embedding)
+    model.compile("sgd", "mse")
+    ```
+    """
+    pattern = patterns.get(pattern)
+    sparsity = pattern.sparsity(sparsity, default=0.8)
+    _check_wrappable(model)
+    chosen = chosen_owners(model, include, exclude)
+    drawn = random_masks(
+        {owner.path: owner for owner in chosen},
+        sparsity,
+        distribution,
+        pattern,
+        seed,
+    )
+    masked = wrapper(
+        model, [owner.index for owner in chosen], name=f"masked_{model.name}"
+    )
+    sparse = around(masked, name=model.name)
+    set_masks(sparse, drawn, requested=sparsity)
+    return sparse
+
+
+def strip(model, *, shrink=False):
+    """Takes the masks off: an ordinary Keras model, its zeros baked in.
+
+    Args:
+        model: What `sparsify` returned, or a Functional or Sequential model
+            with `MaskedLayer`s inside.
+        shrink: Whether to remove the channels that no active weight reads, as
+            `prune_channels` leaves them: of Dense and convolution layers, with
+            their BatchNorm, in a Functional or Sequential model, through
+            residual blocks and models inside. Channels stay where a layer
+            mixes them in a way not known, such as LayerNorm or a layer of your
+            own.
+
+    Returns:
+        The user's own model, with the same weights and outputs as `model`; or,
+        shrunk, a smaller one, with the same outputs but for rounding. No class
+        of keras_snn is in it, so it loads without keras_snn.
+
+    Raises:
+        ValueError: If the model has no masks, holds masked layers that only
+            its author can take out, or is to be shrunk and is neither
+            Functional nor Sequential.
+    """
+    weights, layers = masked_weights(model), masked_layers(model)
+    by_sparsify = isinstance(model, SparseModel)
+    if not by_sparsify and not (
+        hasattr(model, "inputs") and all(m in model.layers for m in layers)
+    ):
+        raise ValueError(
+            "Masked layers can be taken out of a Functional or Sequential "
+            "model only; in a model of another kind, put `masked.layer` where "
+            f"the masked layer is. Received: {model.name!r}, a "
+            f"{type(model).__name__}"
+        )
+    if shrink:
+        check_graph(layers[0].layer if by_sparsify else model)
+    for masked in weights.values():
+        value = masked.weight.value
+        masked.weight.assign(
+            ops.where(masked.mask.value, value, ops.zeros_like(value))
+        )
+    plain = layers[0].layer if by_sparsify else _unwrapped(model)
+    if not shrink:
+        return plain
+    return remove_channels(
+        plain, {id(m.weight): m.mask_array() for m in weights.values()}
+    )
+
+
+def _unwrapped(model):
+    return keras.models.clone_model(
+        model,
+        clone_function=lambda layer: (
+            layer.layer if isinstance(layer, MaskedLayer) else layer
+        ),
+    )
+
+
+def _check_wrappable(model):
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            "Argument `model` must be a Keras model; wrap a single layer by "
+            f"hand, in a `MaskedLayer`. Received: {model!r}"
+        )
+    if not model.built or not model.weights:
+        raise ValueError(
+            "A model must be built before it is made sparse, since masks have "
+            "the shapes of its weights: give it an `Input`, or call it on a "
+            f"batch. Received: {model.name!r}, not yet built"
+        )
+    if masked_layers(model):
+        raise ValueError(
+            "A model that has masks cannot be wrapped once more; change its "
+            "masks with `set_masks`, or take them off with `strip`. "
+            f"Received: {model.name!r}, which has masks"
+        )

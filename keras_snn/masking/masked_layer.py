@@ -1,0 +1,249 @@
+"""One wrapper that masks any weights of any layer or model.
+
+The forward pass runs with `weight * mask` in place of each masked weight, in a
+`keras.StatelessScope`. The gradient of an inactive weight is then exactly
+zero, and the mask, a bool weight of the wrapper, travels with the model: it is
+saved with it and may change in mid-training without recompilation.
+"""
+
+import dataclasses
+import inspect
+
+import keras
+from keras import ops
+
+from keras_snn.masking.weight_owners import weight_owners
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskedWeight:
+    """A masked weight: its path, the weight, its mask, and its place.
+
+    Attributes:
+        path: Such as `"conv1/kernel"`.
+        weight: The `keras.Variable`, exactly 0 outside the mask, unless it
+            has a companion.
+        mask: The bool `keras.Variable` of the same shape.
+        index: The weight's place among all weights of the wrapped layer;
+            random draws derive from it, since names given by Keras count up
+            with every layer of a process.
+        companion: A weight of the wrapper of the same shape, where a method
+            has one, such as a score. The weight then keeps its values outside
+            the mask, too.
+        input_axes: Its axes that run over its layer's inputs.
+    """
+
+    path: str
+    weight: keras.Variable
+    mask: keras.Variable
+    index: int
+    companion: keras.Variable | None = None
+    input_axes: tuple = ()
+
+    def weight_array(self):
+        """The weight's value, a NumPy array."""
+        return ops.convert_to_numpy(self.weight.value)
+
+    def mask_array(self):
+        """The mask's value, a bool NumPy array."""
+        return ops.convert_to_numpy(self.mask.value)
+
+
+@keras.saving.register_keras_serializable(package="keras_snn")
+class MaskedLayer(keras.layers.Wrapper):
+    """Runs a layer or a whole model with masks on its weights.
+
+    `keras_snn.sparsify` puts one around a model; by hand it goes around one
+    layer, too. All masks are True at first.
+
+    Args:
+        layer: A Keras layer or model, of any kind and depth.
+        weights: Names of the weights to mask: paths such as
+            `"conv1/kernel"`, or whole parts of one such as `"kernel"` or
+            `"conv1"`, a layer, whose weights of rank 2 or more are meant, but
+            no biases. Or their places among the weights of `layer`, which
+            stay where names given by Keras count up. Defaults to the kernels
+            of all Dense, EinsumDense, convolution, and recurrent layers.
+
+    Raises:
+        ValueError: When built, if a name matches no weight, or nothing is left
+            to mask.
+
+    Example:
+
+    ```python
+    model = keras.Sequential([
+        keras.layers.Dense(64, activation="relu"),
+        MaskedLayer(keras.layers.Dense(10)),
+    ])
+    ```
+    """
+
+    def __init__(self, layer, weights=None, **kwargs):
+        requested_sparsity = kwargs.pop("requested_sparsity", None)
+        kwargs.setdefault("dtype", layer.dtype_policy)
+        # Weights are handed on as they are stored: each inner layer casts by
+        # its own policy, as it does without the wrapper.
+        super().__init__(layer, autocast=False, **kwargs)
+        self.weights_to_mask = None if weights is None else list(weights)
+        self.requested_sparsity = requested_sparsity
+        self.supports_masking = True
+        # Keras binds arguments by it; catch-alls could not mix tensors and
+        # other values.
+        self._call_signature = inspect.signature(layer.call)
+        self._takes_training = "training" in self._call_signature.parameters
+        self._masked = []
+
+    def __call__(self, *args, **kwargs):
+        if not self.layer.built:
+            # Its own call knows which shapes its build takes; run on shapes
+            # alone, it computes nothing.
+            args_of_build, kwargs_of_build = keras.tree.map_structure(
+                _as_symbol, (args, kwargs)
+            )
+            self.layer(*args_of_build, **kwargs_of_build)
+        return super().__call__(*args, **kwargs)
+
+    def build(self, input_shape=None):
+        super().build(input_shape)
+        owners = weight_owners(self.layer)
+        self._masked = [
+            MaskedWeight(
+                owner.path,
+                owner.weight,
+                self._beside(owner, "mask", dtype="bool", initializer="ones"),
+                owner.index,
+                self._companion(owner),
+                owner.input_axes,
+            )
+            for owner in self._chosen(owners)
+        ]
+        self.built = True
+
+    def _companion(self, owner):
+        """The weight that a method wants beside a masked one."""
+        return None
+
+    def _beside(self, owner, name, *, trainable=False, **options):
+        """A weight of the wrapper, of the shape of one that it masks."""
+        # A torch module's name may hold no dot.
+        prefix = owner.path.replace("/", "_").replace(".", "_")
+        return self.add_weight(
+            name=f"{prefix}_{name}",
+            shape=owner.weight.shape,
+            trainable=trainable,
+            **options,
+        )
+
+    def _chosen(self, owners):
+        if self.weights_to_mask is None:
+            chosen = {owner.path for owner in owners if owner.is_default}
+        else:
+            chosen = set()
+            for name in self.weights_to_mask:
+                exact = {o.path for o in owners if name in (o.path, o.index)}
+                named = exact or {o.path for o in owners if o.is_named(name)}
+                if not named:
+                    raise ValueError(
+                        f"Layer {self.layer.name!r} has no weight of that "
+                        f"name, so it cannot be masked. Received: {name!r}; "
+                        f"its weights are {[o.path for o in owners]}"
+                    )
+                chosen |= named
+        if not chosen:
+            raise ValueError(
+                f"Layer {self.layer.name!r} has no weight to mask by default; "
+                "name one in `weights`. Received: a layer with the weights "
+                f"{[o.path for o in owners]}"
+            )
+        return [owner for owner in owners if owner.path in chosen]
+
+    @property
+    def masked_weights(self):
+        """A list of `MaskedWeight`, in the order of the layer's weights."""
+        return self._masked[:]
+
+    def call(self, inputs, *args, training=None, **kwargs):
+        if training is not None and self._takes_training:
+            kwargs["training"] = training
+        values = {id(v): v.value for v in self._state()}
+        for masked in self._masked:
+            value = values[id(masked.weight)]
+            values[id(masked.weight)] = self.active_value(masked, value)
+        state = [(v, values[id(v)]) for v in self._state()]
+        with keras.StatelessScope(state, collect_losses=True) as scope:
+            outputs = self.layer(inputs, *args, **kwargs)
+        for variable, before in state:
+            after = scope.get_current_value(variable)
+            if after is not before:  # BatchNorm statistics, random seeds.
+                variable.assign(after)
+        # Copies, since a loss is known by its identity, and the inner layers
+        # that made these would claim them once more.
+        self.add_loss([ops.copy(loss) for loss in scope.losses])
+        return outputs
+
+    @property
+    def metrics(self):
+        # A model compiled before it was wrapped keeps its loss tracker, which
+        # would stand in for that of the model around the wrapper.
+        return [] if isinstance(self.layer, keras.Model) else super().metrics
+
+    def active_value(self, masked, value):
+        """What the forward pass has in place of a masked weight's value."""
+        return ops.where(masked.mask.value, value, ops.zeros_like(value))
+
+    def _state(self):
+        return (
+            self.layer.trainable_variables + self.layer.non_trainable_variables
+        )
+
+    def compute_output_spec(self, inputs, *args, training=None, **kwargs):
+        return self.layer.compute_output_spec(inputs, *args, **kwargs)
+
+    def compute_mask(self, inputs, previous_mask):
+        if self.layer.supports_masking:
+            return self.layer.compute_mask(inputs, previous_mask)
+        return None
+
+    def get_config(self):
+        weights = self.weights_to_mask
+        if weights and all(isinstance(each, int) for each in weights):
+            weights = self._places() or weights
+        config = super().get_config()
+        # An inner model's optimizer and loss: the model around it trains.
+        config["layer"].pop("compile_config", None)
+        return {
+            **config,
+            "weights": weights,
+            "requested_sparsity": self.requested_sparsity,
+        }
+
+    def save_own_variables(self, store):
+        self.check_savable()
+        super().save_own_variables(store)
+
+    def check_savable(self):
+        """Raises a `ValueError` if Keras would save other weights."""
+        masked = {id(each.weight) for each in self._masked}
+        for owner in weight_owners(self.layer):
+            adapted = getattr(owner.layer, "lora_enabled", False)
+            if adapted and id(owner.weight) in masked:
+                raise ValueError(
+                    "Keras adds low-rank adapters to a kernel when it saves "
+                    "it, which fills in what the mask leaves out: `strip` the "
+                    "model and save that, or keep `model.get_weights()`. "
+                    f"Received: {owner.path!r}, of a layer with LoRA enabled"
+                )
+
+    def _places(self):
+        """Where the masked weights are by now: LoRA adds to a built layer."""
+        places = {id(w): at for at, w in enumerate(self.layer.weights)}
+        return [places[id(masked.weight)] for masked in self._masked]
+
+
+def _as_symbol(value):
+    """A tensor's shape and dtype alone; anything else as it is."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        dtype = keras.backend.standardize_dtype(value.dtype)
+        return keras.KerasTensor(value.shape, dtype)
+    return value

@@ -1,0 +1,199 @@
+"""What `sparsify` returns: masks around a model, of that model's own class.
+
+`fit` calls `train_step`, a user calls `generate` or `get_layer`: all that a
+model's class defines must go on working, and must see the masks. So the sparse
+model is an instance of that class, too, made without its `__init__`: methods
+run with the sparse model as `self`, and what they set up once, layers and
+trackers, they find in the model inside.
+"""
+
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_snn import backend
+from keras_snn.masking.mask_state import masked_layers
+from keras_snn.masking.mask_state import masked_weights
+
+# What holds the structure of a model together is that of Keras, whatever the
+# user's class makes of it: the user's own is inside the masks.
+_STRUCTURE = (
+    "build",
+    "build_from_config",
+    "compute_output_shape",
+    "compute_output_spec",
+    "get_build_config",
+    "layers",
+    "load_own_variables",
+    "save_own_variables",
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_snn")
+class SparseModel:
+    """A model around a `MaskedLayer`; `sparsify` returns a subclass.
+
+    Args:
+        masked: A `MaskedLayer` around a built model.
+        inputs: The symbolic inputs of that model, where it is a graph.
+    """
+
+    def __init__(self, masked, inputs=None, **kwargs):
+        if inputs is None:
+            keras.Model.__init__(self, dtype=masked.dtype_policy, **kwargs)
+            self._masked_layer = masked
+            self._call_signature = masked._call_signature
+            self.built = True
+        else:
+            _functional().__init__(self, inputs, masked(inputs), **kwargs)
+            # All outputs come from the one wrapper: losses and metrics are
+            # known by the names that they had.
+            names = getattr(masked.layer, "output_names", None)
+            if names is not None:
+                self.output_names = list(names)
+        # No child of this model, so not tracked; and last, since until then
+        # Keras finds its own attributes missing, and makes them.
+        vars(self)["_wrapped_model"] = masked.layer
+
+    def __getattr__(self, name):
+        try:
+            return super().__getattr__(name)  # A torch module's children.
+        except AttributeError:
+            if name.startswith("__") or "_wrapped_model" not in vars(self):
+                raise
+        return getattr(self._wrapped_model, name)
+
+    def train_step(self, *step):
+        """The step of the user's class; inactive weights stay exactly 0.
+
+        A step that calls the model gives them no gradient. One that calls its
+        layers may: what they moved goes back to 0.
+        """
+        result = super().train_step(*step)
+        if type(self._wrapped_model).train_step is keras.Model.train_step:
+            return result
+        return backend.assign_after(self._prune, self, result)
+
+    def _prune(self):
+        for masked in masked_weights(self).values():
+            if masked.companion is None:
+                value = masked.weight.value
+                masked.weight.assign(
+                    ops.where(masked.mask.value, value, ops.zeros_like(value))
+                )
+
+    @property
+    def metrics(self):
+        """Those of Keras, and those that the user's class keeps."""
+        metrics = super().metrics
+        known = {id(metric) for metric in metrics}
+        kept = self._wrapped_model._metrics
+        return metrics + [each for each in kept if id(each) not in known]
+
+    def save(self, *args, **kwargs):
+        """As Keras's; what cannot be saved is refused before a file opens."""
+        self._check_savable()
+        return super().save(*args, **kwargs)
+
+    def save_weights(self, *args, **kwargs):
+        """As Keras's; what cannot be saved is refused before a file opens."""
+        self._check_savable()
+        return super().save_weights(*args, **kwargs)
+
+    def _check_savable(self):
+        for masked in masked_layers(self):
+            masked.check_savable()
+
+    def get_layer(self, name=None, index=None):
+        """A layer of the user's model, by name or index."""
+        return self._wrapped_model.get_layer(name, index)
+
+    def summary(self, *args, print_fn=None, **kwargs):
+        """Keras's table of the user's model, and how much of it is masked.
+
+        `keras_snn.summary` shows each mask.
+        """
+        self._wrapped_model.summary(*args, print_fn=print_fn, **kwargs)
+        masks = [m.mask_array() for m in masked_weights(self).values()]
+        size = sum(mask.size for mask in masks)
+        active = sum(int(np.count_nonzero(mask)) for mask in masks)
+        line = f" Masked params: {size:,}, of which {active:,} are active\n"
+        (print_fn or print)(line)
+
+    def get_config(self):
+        masked, *_ = masked_layers(self)
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "masked": keras.saving.serialize_keras_object(masked),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        masked = keras.saving.deserialize_keras_object(
+            config.pop("masked"), custom_objects=custom_objects
+        )
+        return around(masked, **config)
+
+
+def around(masked, **kwargs):
+    """A sparse model around a `MaskedLayer`, of the class of the one inside.
+
+    Args:
+        masked: A `MaskedLayer` around a built model.
+        **kwargs: Such as `name`, for the model.
+    """
+    model = masked.layer
+    kind, functional = type(model), _functional()
+    inputs = _symbolic_inputs(model)
+    if kind in (keras.Model, keras.Sequential):
+        kind = keras.Model if inputs is None else functional
+    if not issubclass(kind, functional):
+        inputs = None
+        if not masked.built:
+            masked.build()
+    return _sparse_class(kind)(masked, inputs, **kwargs)
+
+
+@functools.cache
+def _functional():
+    """The class of graphs of layers, for which Keras has no public name."""
+    symbol = keras.Input((1,), name="any")
+    return type(keras.Model(symbol, symbol, name="any"))
+
+
+@functools.cache
+def _sparse_class(kind):
+    functional = _functional()
+    is_graph = issubclass(kind, functional)
+    base = functional if is_graph else keras.Model
+    members = {name: getattr(base, name) for name in _STRUCTURE}
+    if is_graph:
+        members["call"] = functional.call
+    else:
+        members |= {"call": _call, "build": _build}
+    made = type(f"Sparse{kind.__name__}", (SparseModel, kind), members)
+    # Saved by the name of SparseModel, whose `from_config` makes the class.
+    register = keras.saving.register_keras_serializable
+    return register("keras_snn", "SparseModel")(made)
+
+
+def _call(self, *args, training=None, **kwargs):
+    return self._masked_layer(*args, training=training, **kwargs)
+
+
+def _build(self, *args, **kwargs):
+    self.built = True
+
+
+def _symbolic_inputs(model):
+    """The model's inputs in their structure; None for a subclassed model."""
+    try:
+        if isinstance(model, keras.Sequential):
+            return model.inputs[0]
+        return model.input
+    except (AttributeError, ValueError):
+        return None

@@ -1,0 +1,117 @@
+"""Which weights a layer or model has, whose they are, and the way to each."""
+
+import dataclasses
+
+import keras
+
+from keras_snn.masking import layer_kinds
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightOwner:
+    """A weight, the layers that it is in, and the way to it.
+
+    Attributes:
+        path: Names from the wrapped model down, such as
+            `"block1/conv1/kernel"`.
+        weight: The `keras.Variable`.
+        layers: The layers around it, from the wrapped one to its owner.
+        index: Its place among all weights of the wrapped layer.
+    """
+
+    path: str
+    weight: keras.Variable
+    layers: tuple
+    index: int
+
+    @property
+    def layer(self):
+        """The layer that owns it."""
+        return self.layers[-1]
+
+    @property
+    def is_kernel(self):
+        """Whether it is of rank 2 or more.
+
+        But no bias, which attention has, and no low-rank adapter.
+        """
+        bias = getattr(self.layer, "bias", None)
+        return (
+            len(self.weight.shape) > 1
+            and self.weight is not bias
+            and not self.is_adapter
+        )
+
+    @property
+    def is_adapter(self):
+        """Whether `enable_lora` of a Keras layer made it."""
+        return self.weight.name.startswith("lora_")
+
+    @property
+    def is_default(self):
+        """Whether it is masked where the user names nothing."""
+        if hasattr(self.layer, "recurrent_kernel"):
+            attributes = {"kernel", "recurrent_kernel"}
+        else:
+            attributes = {
+                attribute
+                for kind, attribute in layer_kinds.DEFAULT_WEIGHTS.items()
+                if isinstance(self.layer, kind)
+            }
+        # By name where LoRA is enabled: `layer.kernel` is then a sum.
+        return self.weight.name in attributes or any(
+            self.weight is getattr(self.layer, attribute, None)
+            for attribute in attributes
+        )
+
+    @property
+    def input_axes(self):
+        """Its axes that run over inputs."""
+        return layer_kinds.input_axes(self.layer, self.weight)
+
+    def is_named(self, name):
+        """Whether `name` is its own, or, for a kernel, that of a layer.
+
+        Names may be paths: whole parts of this one.
+        """
+        path, name = f"/{self.path}/", f"/{name}/"
+        return path.endswith(name) or (self.is_kernel and name in path)
+
+
+def weight_owners(layer):
+    """Every weight of `layer`, with its owner and a path unique in `layer`.
+
+    Paths follow the tree of layers and not `Variable.path`, which depends on
+    where a model was built and may name two weights alike.
+
+    Args:
+        layer: A built Keras layer or model.
+
+    Returns:
+        A list of `WeightOwner`, in the order of `layer.weights`.
+    """
+    owners = {}
+    prefix = "" if isinstance(layer, keras.Model) else f"{layer.name}/"
+    _collect(layer, (), prefix, owners, seen=set())
+    taken, ordered = set(), []
+    for index, weight in enumerate(layer.weights):
+        path, layers = owners[id(weight)]
+        unique, copies = path, 1
+        while unique in taken:
+            copies += 1
+            unique = f"{path}_{copies}"
+        taken.add(unique)
+        ordered.append(WeightOwner(unique, weight, layers, index))
+    return ordered
+
+
+def _collect(layer, around, prefix, owners, seen):
+    seen.add(id(layer))
+    layers = (*around, layer)
+    children = layer._flatten_layers(include_self=False, recursive=False)
+    for child in children:
+        if id(child) not in seen:
+            _collect(child, layers, f"{prefix}{child.name}/", owners, seen)
+    for weight in layer.weights:
+        # A deeper layer that has it was there first.
+        owners.setdefault(id(weight), (prefix + weight.name, layers))
