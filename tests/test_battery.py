@@ -547,7 +547,7 @@ def updated_by_rigl(model):
 
 
 BITS = {
-    "RigLUpdate": (updated_by_rigl, "e58e85f21c3a8fb6"),
+    "RigLUpdate": (updated_by_rigl, "030b6ae06f559360"),
     "sparsify": (lambda model: None, "92a4ec5a55fd5f9a"),
     "SETUpdate": (updated_by_set, "a4cc463ebcd2a51e"),
     "GMPUpdate": (updated_by_gmp, "f3cf253a40933b9e"),

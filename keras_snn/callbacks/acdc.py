@@ -8,6 +8,7 @@ back, from 0. The last phase is compressed.
 """
 
 from keras_snn.arithmetic import masks
+from keras_snn.callbacks.bases.due import Due
 from keras_snn.callbacks.bases.mask_update import MaskUpdate
 from keras_snn.choosing.by_score import check_scope
 from keras_snn.choosing.by_score import magnitudes
@@ -45,7 +46,7 @@ class ACDCUpdate(MaskUpdate):
     def __init__(
         self, sparsity, interval=5, *, begin=0.1, end=0.75, scope="global"
     ):
-        super().__init__()
+        super().__init__(Due(1, "epochs", at_once=True))
         masks.check_sparsity(sparsity)
         check_interval(interval)
         check_scope(scope)
@@ -65,8 +66,8 @@ class ACDCUpdate(MaskUpdate):
         super().on_train_begin(logs)
         self.check_reached("end", self.end)
 
-    def on_epoch_begin(self, epoch, logs=None):
-        epochs = self.params["epochs"]
+    def update_at(self, moment):
+        epoch, epochs = moment.step, self.params["epochs"]
         compressed = self.compresses(epoch, epochs)
         if epoch == 0:  # Whatever the masks are: all weights compete.
             self.update(self.model, False)

@@ -13,6 +13,7 @@ update lands on the final sparsity, whether or not `frequency` meets it.
 import keras
 
 from keras_snn.arithmetic import masks
+from keras_snn.callbacks.bases.due import BySchedule
 from keras_snn.callbacks.bases.mask_update import MaskUpdate
 from keras_snn.choosing.by_score import SCOPES
 from keras_snn.choosing.by_score import check_scope
@@ -64,7 +65,7 @@ class GMPUpdate(MaskUpdate):
     scopes = SCOPES
 
     def __init__(self, schedule, *, scope="global"):
-        super().__init__()
+        super().__init__(BySchedule(schedule))
         if not callable(schedule) and not hasattr(schedule, "at"):
             raise TypeError(
                 "Argument `schedule` must be a PruningSchedule, called with a "
@@ -73,40 +74,9 @@ class GMPUpdate(MaskUpdate):
         check_scope(scope, self.scopes)
         self.schedule = schedule
         self.scope = scope
-        self._in_steps = None
 
-    def on_train_begin(self, logs=None):
-        super().on_train_begin(logs)
-        self._in_steps = None
-
-    def on_epoch_begin(self, epoch, logs=None):
-        steps = self.params["steps"]
-        if hasattr(self.schedule, "at"):
-            steps = self.steps_per_epoch()
-            self._per_update, self._first = 1, epoch * steps
-            schedule = self.schedule.at(self.params["epochs"], steps)
-        else:
-            optimizer = self.model.optimizer
-            optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-            self._per_update = optimizer.gradient_accumulation_steps or 1
-            self._first = int(optimizer._iterations)  # Batches, not updates.
-            schedule = self.schedule
-        if self._in_steps is None:
-            self._in_steps, self._asked = schedule, self._step(0) - 1
-            resumed = epoch > 0
-            self._landed = resumed and 0 <= self._end <= self._step(0)
-            if steps is not None:
-                left = (self.params["epochs"] - epoch) * steps
-                self._check_reached(self._step(left))
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self._advance(self._step(batch))
-
-    def on_train_batch_end(self, batch, logs=None):
-        done = self._step(batch + 1)
-        if not self._landed and 0 <= self._end <= done:
-            self._landed = True
-            self.update(self.model, self._in_steps(self._end)[1])
+    def update_at(self, moment):
+        self.update(self.model, moment.sparsity)
 
     def update(self, model, sparsity, *, optimizer=None):
         """Prunes once: what `fit` does, for a loop of your own.
@@ -131,34 +101,6 @@ class GMPUpdate(MaskUpdate):
             weights, magnitudes(weights), sparsity, scope=self.scope
         )
         set_masks(model, chosen, optimizer=optimizer, requested=sparsity)
-
-    @property
-    def _end(self):
-        return getattr(self._in_steps, "end_step", -1)
-
-    def _step(self, batches):
-        """Optimizer updates done after so many batches of the epoch."""
-        return (self._first + batches) // self._per_update
-
-    def _advance(self, step):
-        """Asks the schedule for every step that came since; prunes once."""
-        wanted = None
-        for asked in range(self._asked + 1, step + 1):
-            due, sparsity = self._in_steps(asked)
-            if due:
-                wanted = sparsity
-        self._asked = max(self._asked, step)
-        if wanted is not None:
-            self.update(self.model, wanted)
-
-    def _check_reached(self, last_step):
-        begin = getattr(self._in_steps, "begin_step", 0)
-        if max(begin, self._end) > last_step:
-            raise ValueError(
-                "A schedule must begin and end within training, or the final "
-                f"sparsity is never reached. Received: begin_step={begin} and "
-                f"end_step={self._end}, and training ends at step {last_step}"
-            )
 
     def get_config(self):
         """The arguments; a schedule of tfmot comes back as the same of ours."""

@@ -18,7 +18,6 @@ import numpy as np
 from keras_snn.arithmetic import masks
 from keras_snn.callbacks.rigl import RigLUpdate
 from keras_snn.choosing.by_score import masks_by_score
-from keras_snn.masking.mask_state import sparsity
 from keras_snn.masking.mask_state import total_size
 from keras_snn.schedules import DuringTraining
 
@@ -66,30 +65,26 @@ class GraNetUpdate(RigLUpdate):
         end=1.0,
         **options,
     ):
-        super().__init__(
-            data, interval, drop_fraction=drop_fraction, end=end, **options
-        )
         if not isinstance(schedule, DuringTraining):
             raise TypeError(
                 "Argument `schedule` must be a DuringTraining, in shares of "
                 f"training as all updates are. Received: {schedule=!r}"
             )
+        super().__init__(
+            data,
+            interval,
+            drop_fraction=drop_fraction,
+            end=end,
+            lands=schedule.end,
+            **options,
+        )
         self.schedule = schedule
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         self.check_reached("schedule.end", self.schedule.end)
 
-    def on_epoch_begin(self, epoch, logs=None):
-        super().on_epoch_begin(epoch, logs)
-        before, progress = (
-            n / self.params["epochs"] for n in (epoch - 1, epoch)
-        )
-        if before < self.schedule.end <= progress:
-            if sparsity(self.model) < self.schedule.final_sparsity:
-                self.update(self.model, epoch, progress)
-
-    def moves(self, masked):
+    def moves(self, masked, mask):
         return masked.weight.trainable
 
     def drop(self, update, fraction):

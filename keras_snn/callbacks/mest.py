@@ -69,7 +69,12 @@ class MESTUpdate(ByGradient):
         **options,
     ):
         super().__init__(
-            data, interval, drop_fraction=drop_fraction, end=end, **options
+            data,
+            interval,
+            drop_fraction=drop_fraction,
+            end=end,
+            lands=None if final_sparsity is None else end,
+            **options,
         )
         if not gradient_weight >= 0:
             raise ValueError(
@@ -84,13 +89,13 @@ class MESTUpdate(ByGradient):
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         if self.final_sparsity is not None:
-            self.check_reached("end", self.end)
+            self.check_reached("end", self.due.end)
 
-    def on_epoch_begin(self, epoch, logs=None):
-        super().on_epoch_begin(epoch, logs)
-        over = epoch / self.params["epochs"] >= self.end
-        if over and sparsity(self.model) < (self.final_sparsity or 0):
-            self.shed(self.model, epoch)
+    def update_at(self, moment):
+        if not moment.landing:
+            super().update_at(moment)
+        elif sparsity(self.model) < self.final_sparsity:
+            self.shed(self.model, moment.step)
 
     def shed(self, model, step, *, optimizer=None):
         """Drops down to the final sparsity: what `fit` does at `end`.

@@ -80,5 +80,8 @@ class SETUpdate(DropAndGrow):
             mask = mask & (kept | ~of_sign)
         return mask if mask.any() else super().drop(update, fraction)
 
+    def restarts(self, dropped):
+        return {path: ~mask for path, mask in dropped.items()}
+
     def grow(self, update, mask, count):
         return update.pattern.grow_random(mask, count, update.rng)

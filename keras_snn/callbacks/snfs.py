@@ -78,7 +78,7 @@ class SNFSUpdate(ByGradient):
         self.momentum = momentum
         self.number = batches
 
-    def moves(self, masked):
+    def moves(self, masked, mask):
         return masked.weight.trainable
 
     def gradients(self, model, weights, step):

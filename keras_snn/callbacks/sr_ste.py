@@ -99,6 +99,6 @@ class SRSTEUpdate(StraightThroughUpdate):
         """The arguments."""
         return {
             "pattern": patterns.serialize(self.pattern),
-            "interval": self.interval,
+            "interval": self.due.interval,
             "penalty": self.penalty,
         }

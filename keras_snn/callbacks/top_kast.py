@@ -107,7 +107,7 @@ class TopKASTUpdate(StraightThroughUpdate):
         return {
             "sparsity": self.sparsity,
             "backward_sparsity": self.backward_sparsity,
-            "interval": self.interval,
+            "interval": self.due.interval,
             "distribution": self.distribution,
             "penalty": self.penalty,
         }

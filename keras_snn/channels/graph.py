@@ -28,6 +28,7 @@ from keras_snn.channels.kinds import MERGING
 from keras_snn.channels.kinds import MERGING_OPS
 from keras_snn.channels.kinds import is_op
 from keras_snn.channels.kinds import is_plain
+from keras_snn.masking.keras_private import node_of
 from keras_snn.masking.layer_kinds import DEPTHWISE
 from keras_snn.masking.masked_layer import MaskedLayer
 
@@ -296,7 +297,7 @@ def _nodes(model):
     """The calls of operations that lead to a model's outputs, in order."""
     inputs = {id(tensor) for tensor in model.inputs}
     ordered, seen = [], set()
-    ahead = [(_node(t), False) for t in model.outputs if id(t) not in inputs]
+    ahead = [(node_of(t), False) for t in model.outputs if id(t) not in inputs]
     while ahead:
         node, ready = ahead.pop()
         if ready:
@@ -305,13 +306,8 @@ def _nodes(model):
             seen.add(id(node))
             ahead.append((node, True))
             ahead += [
-                (_node(tensor), False)
+                (node_of(tensor), False)
                 for tensor in node.input_tensors
                 if id(tensor) not in inputs
             ]
     return ordered
-
-
-def _node(tensor):
-    operation, index, _ = tensor._keras_history
-    return operation._inbound_nodes[index]

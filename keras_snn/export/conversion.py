@@ -17,6 +17,7 @@ import zipfile
 import keras
 
 from keras_snn.export import inputs
+from keras_snn.masking.keras_private import flattened_layers
 
 SPARSE = ("EXPERIMENTAL_SPARSITY",)
 INT8 = ("DEFAULT",)
@@ -150,7 +151,7 @@ def _import_modules_of(saved):
 
 
 def _check_importable(model):
-    for layer in model._flatten_layers():
+    for layer in flattened_layers(model):
         if type(layer).__module__ == "__main__":
             raise ValueError(
                 "On the JAX and torch backends, a process of its own converts "

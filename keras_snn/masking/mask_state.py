@@ -18,6 +18,7 @@ import numpy as np
 from keras import ops
 
 from keras_snn.arithmetic.masks import check_sparsity
+from keras_snn.masking import keras_private
 from keras_snn.masking.masked_layer import MaskedLayer
 
 
@@ -25,7 +26,7 @@ def masked_layers(model):
     """Every `MaskedLayer` of a model, itself included, in a fixed order."""
     return [
         layer
-        for layer in model._flatten_layers()
+        for layer in keras_private.flattened_layers(model)
         if isinstance(layer, MaskedLayer)
     ]
 
@@ -138,22 +139,57 @@ def set_masks(model, masks, *, optimizer=None, requested=None):
         check_sparsity(requested, "requested")
     weights = masked_weights(model)
     masks = {p: _checked(p, mask, weights) for p, mask in masks.items()}
-    optimizer = _checked_optimizer(optimizer, model)
-    for path, mask in masks.items():
-        weight, stored = weights[path].weight, weights[path].mask
-        before = weights[path].mask_array()
-        if np.array_equal(before, mask):
-            continue
-        if weights[path].companion is None:
-            kept = ops.convert_to_tensor(before & mask)
-            for variable, start in ((weight, 0.0), *_slots(optimizer, weight)):
-                value = variable.value
-                start = ops.full_like(value, start)
-                variable.assign(ops.where(kept, value, start))
-        stored.assign(mask)
+    write_masks(
+        weights,
+        {path: weights[path].mask_array() for path in masks},
+        masks,
+        optimizer=checked_optimizer(optimizer, model),
+    )
     if requested is not None:
         for layer in masked_layers(model):
             layer.requested_sparsity = requested
+
+
+def write_masks(
+    weights, before, after, *, optimizer=None, restart=None, start=None
+):
+    """Writes masks, and what goes with them: weights and optimizer slots.
+
+    What `set_masks` does when everything is checked; for methods, which know
+    the masks before.
+
+    Args:
+        weights: Dict of path to `MaskedWeight`, from `masked_weights`.
+        before: Mapping of path to bool array: the masks as they are.
+        after: Mapping of path to bool array: the masks to be, of the same
+            paths.
+        optimizer: The Keras optimizer whose slots to reset, or None.
+        restart: Mapping of path to bool array: weights that start anew though
+            they are active before and after. Defaults to none.
+        start: Mapping of path to float array: what weights that are grown or
+            restarted start from. Defaults to 0.
+    """
+    for path, mask in after.items():
+        masked, kept = weights[path], before[path] & mask
+        if restart is not None:
+            kept &= ~restart[path]
+        if np.array_equal(before[path], mask) and (kept == mask).all():
+            continue
+        if not masked.keeps_inactive:
+            value = 0.0 if start is None else np.where(mask, start[path], 0.0)
+            _reset(masked.weight, kept, value)
+            for slot, at_first in keras_private.slots(optimizer, masked.weight):
+                _reset(slot, kept, at_first)
+        masked.mask.assign(mask)
+
+
+def _reset(variable, kept, start):
+    """Puts a variable back to `start` where it is not kept."""
+    value = variable.value
+    start = ops.broadcast_to(
+        ops.convert_to_tensor(start, variable.dtype), value.shape
+    )
+    variable.assign(ops.where(ops.convert_to_tensor(kept), value, start))
 
 
 def sparsity(model):
@@ -208,7 +244,16 @@ def _checked(path, mask, weights):
     return mask.astype(bool)
 
 
-def _checked_optimizer(optimizer, model):
+def checked_optimizer(optimizer, model):
+    """The optimizer whose slots go with a model's weights, or None.
+
+    Args:
+        optimizer: What a user gave, or None for the compiled one.
+        model: The model.
+
+    Raises:
+        TypeError: If it is not a Keras optimizer.
+    """
     if optimizer is None:
         return getattr(model, "optimizer", None)
     if not isinstance(optimizer, keras.optimizers.Optimizer):
@@ -218,38 +263,3 @@ def _checked_optimizer(optimizer, model):
             f"revive them. Received: {optimizer!r}"
         )
     return optimizer
-
-
-def _slots(optimizer, weight):
-    """The optimizer's variables that belong to `weight`, element by element.
-
-    Keras keeps them in lists parallel to the trainable variables: momenta,
-    accumulated gradients, moving averages of the weights. With each comes the
-    value that it starts from: 0, but for the accumulators of Adagrad and Ftrl,
-    by whose power Ftrl divides.
-    """
-    for part in _parts(optimizer):
-        variables = getattr(part, "_trainable_variables", [])
-        places = [i for i, v in enumerate(variables) if v is weight]
-        for name, value in vars(part).items() if places else ():
-            if not isinstance(value, list) or len(value) != len(variables):
-                continue
-            slot = value[places[0]]
-            if (
-                isinstance(slot, keras.Variable)
-                and slot is not weight
-                and slot.shape == weight.shape
-            ):
-                accumulates = name == "_accumulators"
-                start = part.initial_accumulator_value if accumulates else 0.0
-                yield slot, start
-
-
-def _parts(optimizer):
-    """The optimizer and those that it wraps, as loss scaling does."""
-    if isinstance(optimizer, keras.optimizers.Optimizer):
-        yield optimizer
-        for value in list(vars(optimizer).values()):
-            for inner in value if isinstance(value, list) else [value]:
-                if isinstance(inner, keras.optimizers.Optimizer):
-                    yield from _parts(inner)

@@ -7,38 +7,48 @@ saved with it and may change in mid-training without recompilation.
 """
 
 import dataclasses
-import inspect
 
 import keras
 from keras import ops
 
+from keras_snn.masking import keras_private
+from keras_snn.masking.weight_owners import WeightOwner
 from keras_snn.masking.weight_owners import weight_owners
 
 
 @dataclasses.dataclass(frozen=True)
 class MaskedWeight:
-    """A masked weight: its path, the weight, its mask, and its place.
+    """A masked weight: its path, whose it is, its mask, and its place.
 
     Attributes:
         path: Such as `"conv1/kernel"`.
-        weight: The `keras.Variable`, exactly 0 outside the mask, unless it
-            has a companion.
+        owner: Its `WeightOwner`: the weight, and the layers that it is in.
         mask: The bool `keras.Variable` of the same shape.
         index: The weight's place among all weights of the wrapped layer;
             random draws derive from it, since names given by Keras count up
             with every layer of a process.
         companion: A weight of the wrapper of the same shape, where a method
-            has one, such as a score. The weight then keeps its values outside
-            the mask, too.
-        input_axes: Its axes that run over its layer's inputs.
+            has one, such as a score.
+        keeps_inactive: Whether it keeps its values outside the mask, too;
+            else it is exactly 0 there.
     """
 
     path: str
-    weight: keras.Variable
+    owner: WeightOwner
     mask: keras.Variable
     index: int
     companion: keras.Variable | None = None
-    input_axes: tuple = ()
+    keeps_inactive: bool = False
+
+    @property
+    def weight(self):
+        """The `keras.Variable`."""
+        return self.owner.weight
+
+    @property
+    def input_axes(self):
+        """Its axes that run over its layer's inputs."""
+        return self.owner.input_axes
 
     def weight_array(self):
         """The weight's value, a NumPy array."""
@@ -79,6 +89,8 @@ class MaskedLayer(keras.layers.Wrapper):
     ```
     """
 
+    keeps_inactive = False  # Whether weights outside the masks keep values.
+
     def __init__(self, layer, weights=None, **kwargs):
         requested_sparsity = kwargs.pop("requested_sparsity", None)
         kwargs.setdefault("dtype", layer.dtype_policy)
@@ -88,10 +100,9 @@ class MaskedLayer(keras.layers.Wrapper):
         self.weights_to_mask = None if weights is None else list(weights)
         self.requested_sparsity = requested_sparsity
         self.supports_masking = True
-        # Keras binds arguments by it; catch-alls could not mix tensors and
-        # other values.
-        self._call_signature = inspect.signature(layer.call)
-        self._takes_training = "training" in self._call_signature.parameters
+        signature = keras_private.signature_of(layer)
+        keras_private.bind_call(self, signature)
+        self._takes_training = "training" in signature.parameters
         self._masked = []
 
     def __call__(self, *args, **kwargs):
@@ -110,11 +121,11 @@ class MaskedLayer(keras.layers.Wrapper):
         self._masked = [
             MaskedWeight(
                 owner.path,
-                owner.weight,
+                owner,
                 self._beside(owner, "mask", dtype="bool", initializer="ones"),
                 owner.index,
                 self._companion(owner),
-                owner.input_axes,
+                self.keeps_inactive,
             )
             for owner in self._chosen(owners)
         ]

@@ -31,6 +31,8 @@ class MovementLayer(MaskedLayer):
     ```
     """
 
+    keeps_inactive = True
+
     def _companion(self, owner):
         return self._beside(owner, "score", trainable=True, initializer="zeros")
 

@@ -14,6 +14,8 @@ import numpy as np
 from keras import ops
 
 from keras_snn import backend
+from keras_snn.masking import keras_private
+from keras_snn.masking.keras_private import functional_class
 from keras_snn.masking.mask_state import masked_layers
 from keras_snn.masking.mask_state import masked_weights
 
@@ -44,10 +46,11 @@ class SparseModel:
         if inputs is None:
             keras.Model.__init__(self, dtype=masked.dtype_policy, **kwargs)
             self._masked_layer = masked
-            self._call_signature = masked._call_signature
+            signature = keras_private.call_signature(masked)
+            keras_private.bind_call(self, signature)
             self.built = True
         else:
-            _functional().__init__(self, inputs, masked(inputs), **kwargs)
+            functional_class().__init__(self, inputs, masked(inputs), **kwargs)
             # All outputs come from the one wrapper: losses and metrics are
             # known by the names that they had.
             names = getattr(masked.layer, "output_names", None)
@@ -78,7 +81,7 @@ class SparseModel:
 
     def _prune(self):
         for masked in masked_weights(self).values():
-            if masked.companion is None:
+            if not masked.keeps_inactive:
                 value = masked.weight.value
                 masked.weight.assign(
                     ops.where(masked.mask.value, value, ops.zeros_like(value))
@@ -89,7 +92,7 @@ class SparseModel:
         """Those of Keras, and those that the user's class keeps."""
         metrics = super().metrics
         known = {id(metric) for metric in metrics}
-        kept = self._wrapped_model._metrics
+        kept = keras_private.own_metrics(self._wrapped_model)
         return metrics + [each for each in kept if id(each) not in known]
 
     def save(self, *args, **kwargs):
@@ -147,7 +150,7 @@ def around(masked, **kwargs):
         **kwargs: Such as `name`, for the model.
     """
     model = masked.layer
-    kind, functional = type(model), _functional()
+    kind, functional = type(model), functional_class()
     inputs = _symbolic_inputs(model)
     if kind in (keras.Model, keras.Sequential):
         kind = keras.Model if inputs is None else functional
@@ -159,15 +162,8 @@ def around(masked, **kwargs):
 
 
 @functools.cache
-def _functional():
-    """The class of graphs of layers, for which Keras has no public name."""
-    symbol = keras.Input((1,), name="any")
-    return type(keras.Model(symbol, symbol, name="any"))
-
-
-@functools.cache
 def _sparse_class(kind):
-    functional = _functional()
+    functional = functional_class()
     is_graph = issubclass(kind, functional)
     base = functional if is_graph else keras.Model
     members = {name: getattr(base, name) for name in _STRUCTURE}

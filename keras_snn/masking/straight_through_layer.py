@@ -37,6 +37,8 @@ class StraightThroughLayer(MaskedLayer):
     ```
     """
 
+    keeps_inactive = True
+
     def build(self, input_shape=None):
         super().build(input_shape)
         self.active_decay, self.inactive_decay = (

@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from keras_snn.masking import keras_private
 from keras_snn.masking import layer_kinds
 
 
@@ -108,8 +109,7 @@ def weight_owners(layer):
 def _collect(layer, around, prefix, owners, seen):
     seen.add(id(layer))
     layers = (*around, layer)
-    children = layer._flatten_layers(include_self=False, recursive=False)
-    for child in children:
+    for child in keras_private.child_layers(layer):
         if id(child) not in seen:
             _collect(child, layers, f"{prefix}{child.name}/", owners, seen)
     for weight in layer.weights:

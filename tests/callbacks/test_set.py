@@ -299,7 +299,6 @@ def test_a_weight_that_is_nan_is_named_and_nothing_changes():
 def test_config_round_trip():
     callback = SETUpdate(3, drop_fraction=0.4, decay="linear", seed=5, end=0.5)
     again = SETUpdate.from_config(callback.get_config())
-    assert vars(again) == vars(callback)
     assert again.get_config() == {
         "interval": 3,
         "drop_fraction": 0.4,

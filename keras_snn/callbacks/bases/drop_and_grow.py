@@ -1,4 +1,4 @@
-"""Dynamic sparse training: now and then, drop weights and grow others."""
+"""Dynamic sparse training: every so often, drop weights and grow others."""
 
 import dataclasses
 import math
@@ -7,10 +7,12 @@ import numpy as np
 
 from keras_snn import patterns
 from keras_snn.arithmetic import masks
+from keras_snn.callbacks.bases.due import Due
 from keras_snn.callbacks.bases.mask_update import MaskUpdate
+from keras_snn.choosing.by_score import active_masks
+from keras_snn.masking.mask_state import checked_optimizer
 from keras_snn.masking.mask_state import masked_weights
-from keras_snn.masking.mask_state import set_masks
-from keras_snn.schedules import check_interval
+from keras_snn.masking.mask_state import write_masks
 
 DECAYS = {
     "constant": lambda progress: 1.0,
@@ -18,7 +20,6 @@ DECAYS = {
     "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
 }
 LEAST_DROP_FRACTION = 0.001
-UNITS = ("epochs", "steps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,10 +66,12 @@ class DropAndGrow(MaskUpdate):
             the pattern whole again.
         seed: Int >= 0. The same seed moves the same weights on every backend
             and after a resume.
+        lands: Share of training at which there is an update in any case, as
+            for `Due`; for methods that have such a point.
 
     Raises:
         ValueError: If an argument is out of range or, when training begins,
-            masks have not the pattern.
+            the masks do not have the pattern.
     """
 
     def __init__(
@@ -81,70 +84,38 @@ class DropAndGrow(MaskUpdate):
         end=1.0,
         pattern=None,
         seed=0,
+        lands=None,
     ):
-        super().__init__()
-        check_interval(interval)
+        super().__init__(Due(interval, unit, end, lands=lands))
         if not 0 < drop_fraction < 1:
             raise ValueError(
                 "Argument `drop_fraction` must be in (0, 1), or nothing or "
                 f"everything is dropped. Received: {drop_fraction=}"
             )
-        for name, value, known in (
-            ("decay", decay, sorted(DECAYS)),
-            ("unit", unit, UNITS),
-        ):
-            if value not in known:
-                raise ValueError(
-                    f"Argument `{name}` must be one of {known}. "
-                    f"Received: {name}={value!r}"
-                )
-        if not 0 < end <= 1:
+        if decay not in DECAYS:
             raise ValueError(
-                "Argument `end` must be a share of training in (0, 1], or "
-                f"masks would never change. Received: {end=}"
+                f"Argument `decay` must be one of {sorted(DECAYS)}. "
+                f"Received: decay={decay!r}"
             )
         masks.check_seed(seed)
-        self.interval = interval
         self.drop_fraction = drop_fraction
         self.decay = decay
-        self.unit = unit
-        self.end = end
         self.pattern = patterns.get(pattern)
         self.seed = seed
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self._last_step = None
         weights = masked_weights(self.model)
-        if any(m.companion is not None for m in weights.values()):
+        if any(m.keeps_inactive for m in weights.values()):
             raise ValueError(
                 "Weights that are grown start from 0, so inactive ones must be "
                 "stored as 0: sparsify the model with the default wrapper. "
                 f"Received: {self.model.name!r}, which trains them"
             )
-        self._patterns(weights)
+        self._patterns(weights, active_masks(weights))
 
-    def on_epoch_begin(self, epoch, logs=None):
-        if self.unit == "steps":
-            self._first_step = epoch * self.steps_per_epoch()
-            if self._last_step is None:
-                self._last_step = self._first_step - 1
-        elif epoch > 0 and epoch % self.interval == 0:
-            self._update_at(epoch, epoch / self.params["epochs"])
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if self.unit == "steps":
-            step = self._first_step + batch
-            # Keras may take several steps at a time.
-            due = step // self.interval > self._last_step // self.interval
-            self._last_step = step
-            if step > 0 and due:
-                steps = self.params["epochs"] * self.steps_per_epoch()
-                self._update_at(step, step / steps)
-
-    def _update_at(self, step, progress):
-        if progress < self.end:
-            self.update(self.model, step, progress)
+    def update_at(self, moment):
+        self.update(self.model, moment.step, moment.progress)
 
     def update(self, model, step, progress, *, optimizer=None):
         """Drops and grows once: what `fit` does, for a loop of your own.
@@ -158,21 +129,20 @@ class DropAndGrow(MaskUpdate):
                 one the model was compiled with.
 
         Raises:
-            ValueError: If the model has no masks, a mask has not the pattern,
-                or a score is NaN or infinite. Nothing has changed then.
+            ValueError: If the model has no masks, a mask does not have the
+                pattern, or a score is NaN or infinite. Nothing has changed
+                then.
         """
-        weights = {
-            path: masked
-            for path, masked in masked_weights(model).items()
-            if self.moves(masked)
-        }
-        of_layers = self._patterns(weights)
-        gradients = self.gradients(model, weights, step) if weights else {}
+        weights = masked_weights(model)
+        before = active_masks(weights)
+        moving = {p: m for p, m in weights.items() if self.moves(m, before[p])}
+        of_layers = self._patterns(moving, before)
+        gradients = self.gradients(model, moving, step) if moving else {}
         updates = {}
-        for path, masked in weights.items():
+        for path, masked in moving.items():
             updates[path] = Update(
                 masked.weight_array(),
-                masked.mask_array().copy(),
+                before[path],
                 gradients.get(path),
                 masks.generator(self.seed, step, masked.index),
                 of_layers[path],
@@ -180,7 +150,7 @@ class DropAndGrow(MaskUpdate):
             masks.check_scores(updates[path].weight, path)
             if path in gradients:
                 masks.check_scores(gradients[path], path)
-        updates = self.prune(weights, updates, progress)
+        updates = self.prune(moving, updates, progress)
         fraction = self.fraction_at(progress)
         dropped = {p: self.drop(u, fraction) for p, u in updates.items()}
         counts = self.shares(updates, dropped)
@@ -188,26 +158,44 @@ class DropAndGrow(MaskUpdate):
             path: self.grow(update, dropped[path], counts[path])
             for path, update in updates.items()
         }
-        # In two steps, so that what is dropped and grown again restarts at 0.
-        set_masks(model, dropped, optimizer=optimizer)
-        set_masks(model, grown, optimizer=optimizer)
+        write_masks(
+            moving,
+            before,
+            grown,
+            optimizer=checked_optimizer(optimizer, model),
+            restart=self.restarts(dropped),
+        )
 
-    def _patterns(self, weights):
+    def _patterns(self, weights, active):
         """The pattern of each weight, which its mask has."""
         of_layers = patterns.for_weights(self.pattern, weights)
-        for path, masked in weights.items():
-            of_layers[path].check(masked.mask_array(), path)
+        for path in weights:
+            of_layers[path].check(active[path], path)
         return of_layers
+
+    def restarts(self, dropped):
+        """Which weights start anew though they are active again: none.
+
+        What is dropped and grown in one update keeps its value, as in the
+        code of RigL, GraNet, SRigL and in jaxpruner.
+
+        Args:
+            dropped: Dict of path to mask, before anything is grown.
+
+        Returns:
+            A dict of path to bool array, or None.
+        """
+        return None
 
     def fraction_at(self, progress):
         """The share of active weights to drop at `progress`, in [0, 1]."""
         least = min(LEAST_DROP_FRACTION, self.drop_fraction)
-        decay = DECAYS[self.decay](min(progress / self.end, 1.0))
+        decay = DECAYS[self.decay](min(progress / self.due.end, 1.0))
         return least + (self.drop_fraction - least) * decay
 
-    def moves(self, masked):
+    def moves(self, masked, mask):
         """Whether weights move in a `MaskedWeight`, not full and not frozen."""
-        return masked.weight.trainable and not masked.mask_array().all()
+        return masked.weight.trainable and not mask.all()
 
     def gradients(self, model, weights, step):
         """What the method looks at besides weights: arrays by path."""
@@ -243,11 +231,11 @@ class DropAndGrow(MaskUpdate):
     def get_config(self):
         """The arguments."""
         return {
-            "interval": self.interval,
+            "interval": self.due.interval,
             "drop_fraction": self.drop_fraction,
             "decay": self.decay,
-            "unit": self.unit,
-            "end": self.end,
+            "unit": self.due.unit,
+            "end": self.due.end,
             "pattern": patterns.serialize(self.pattern),
             "seed": self.seed,
         }

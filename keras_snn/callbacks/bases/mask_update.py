@@ -9,10 +9,27 @@ from keras_snn.masking.mask_state import sparsity
 class MaskUpdate(keras.callbacks.Callback):
     """Changes masks during `fit`; a subclass says when and how.
 
-    It reaches the model through `self.model` alone, writes nothing but when
-    masks change, and adds the sparsity to each epoch's `logs`, for the
-    callbacks behind it: the progress bar, CSVLogger, TensorBoard.
+    When: by its clock, a `Due`, which is asked before every epoch and batch.
+    How: in `update_at`. It reaches the model through `self.model` alone,
+    writes nothing but when masks change, and adds the sparsity to each epoch's
+    `logs`, for the callbacks behind it: the progress bar, CSVLogger,
+    TensorBoard.
+
+    Args:
+        due: A `Due` or `BySchedule`: when updates come.
     """
+
+    def __init__(self, due):
+        super().__init__()
+        self.due = due
+
+    def update_at(self, moment):
+        """Changes the masks of `self.model`.
+
+        Args:
+            moment: A `Moment`: the step, and how much of training is done.
+        """
+        raise NotImplementedError
 
     def on_train_begin(self, logs=None):
         masked_weights(self.model)  # Raises where there are none.
@@ -24,10 +41,24 @@ class MaskUpdate(keras.callbacks.Callback):
                 "the other did: choose one for this fit. Received: callbacks "
                 f"with both {type(driver).__name__} and {type(self).__name__}"
             )
+        self.due.train_begins(self)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._update_if(self.due.epoch_begins(epoch, self))
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._update_if(self.due.batch_begins(batch))
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._update_if(self.due.batch_ends(batch))
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
             logs["sparsity"] = sparsity(self.model)
+
+    def _update_if(self, moment):
+        if moment is not None:
+            self.update_at(moment)
 
     def steps_per_epoch(self):
         """Batches an epoch.

@@ -1,9 +1,9 @@
 """What methods share whose inactive weights go on training."""
 
+from keras_snn.callbacks.bases.due import Due
 from keras_snn.callbacks.bases.mask_update import MaskUpdate
 from keras_snn.masking.mask_state import wrapped_by
 from keras_snn.masking.straight_through_layer import StraightThroughLayer
-from keras_snn.schedules import check_interval
 
 
 class StraightThroughUpdate(MaskUpdate):
@@ -21,32 +21,20 @@ class StraightThroughUpdate(MaskUpdate):
     """
 
     def __init__(self, interval, penalty):
-        super().__init__()
-        check_interval(interval)
+        super().__init__(Due(interval, "steps", at_once=True))
         if not penalty >= 0:
             raise ValueError(
                 "Argument `penalty` must be >= 0, or weights would be pushed "
                 f"away from 0. Received: {penalty=}"
             )
-        self.interval = interval
         self.penalty = penalty
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self._last_step = None
         self._decay(*self.decays())
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._first_step = epoch * self.steps_per_epoch()
-        if self._last_step is None:
-            self._last_step = self._first_step - 1
-
-    def on_train_batch_begin(self, batch, logs=None):
-        # Keras may take several steps at a time.
-        step, last = self._first_step + batch, self._last_step
-        self._last_step = step
-        if step // self.interval > last // self.interval:
-            self.update(self.model)
+    def update_at(self, moment):
+        self.update(self.model)
 
     def on_train_end(self, logs=None):
         self._decay(0.0, 0.0)

@@ -1,0 +1,232 @@
+"""When a callback's updates are due: the one clock of all methods.
+
+A callback asks at the beginning of every epoch and of every batch, and is given
+the `Moment` of an update or None. Keras may run several steps at a time
+(`steps_per_execution`) and then shows callbacks the first of each block: an
+update that falls due within a block comes before the next one, also where that
+is the first after a resume.
+"""
+
+import dataclasses
+import math
+
+from keras_snn.masking import keras_private
+from keras_snn.schedules import check_interval
+
+UNITS = ("epochs", "steps")
+
+
+@dataclasses.dataclass(frozen=True)
+class Moment:
+    """When an update comes.
+
+    Attributes:
+        step: The epoch or step that is about to begin, counted from 0.
+        progress: The share of training that is done, in [0, 1].
+        landing: Whether it is the one update that no interval asked for, at
+            the share of training where a method lands.
+        sparsity: What a schedule asks for; None where there is no schedule.
+    """
+
+    step: int
+    progress: float | None = None
+    landing: bool = False
+    sparsity: float | None = None
+
+
+class Clock:
+    """Counts the steps of a training, in whatever blocks they come."""
+
+    def __init__(self):
+        self._last = None
+
+    def epoch_begins(self, first, steps, per_execution):
+        """Tells the clock where it is.
+
+        Args:
+            first: Steps that were done before this epoch.
+            steps: Steps of an epoch; None where that is not known.
+            per_execution: Steps that Keras runs at a time.
+        """
+        self._first = first
+        if self._last is None:  # A new training, or one that is resumed.
+            size = steps or per_execution
+            block = (size - 1) % per_execution + 1  # The last of an epoch.
+            self._last = first - block if first else -1
+
+    def batch_begins(self, batch):
+        """The steps that have begun since it was last asked: a range."""
+        last, self._last = self._last, self._first + batch
+        return range(last + 1, self._last + 1)
+
+    def done(self, batch):
+        """Steps done when the epoch's batch of this index has ended."""
+        return self._first + batch + 1
+
+
+class Due:
+    """Every so many epochs or steps of training, up to a share of it.
+
+    Args:
+        interval: Epochs or steps between updates, an int >= 1.
+        unit: `"epochs"` or `"steps"`, batches.
+        end: Share of training after which there is none, in (0, 1].
+        lands: Share of training at which there is one in any case, in [0, 1];
+            None for nowhere.
+        at_once: Whether the first comes before the first step of all.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self, interval, unit="epochs", end=1.0, *, lands=None, at_once=False
+    ):
+        check_interval(interval)
+        if unit not in UNITS:
+            raise ValueError(
+                f"Argument `unit` must be one of {UNITS}. "
+                f"Received: unit={unit!r}"
+            )
+        if not 0 < end <= 1:
+            raise ValueError(
+                "Argument `end` must be a share of training in (0, 1], or "
+                f"masks would never change. Received: {end=}"
+            )
+        self.interval = interval
+        self.unit = unit
+        self.end = end
+        self.lands = lands
+        self.at_once = at_once
+
+    def train_begins(self, callback):
+        """Starts the clock.
+
+        Args:
+            callback: The `MaskUpdate` that asks.
+        """
+        self._clock = Clock()
+
+    def epoch_begins(self, epoch, callback):
+        """The update that comes before an epoch; None if none is due."""
+        epochs = callback.params["epochs"]
+        if self.unit == "epochs":
+            return self._moment(range(epoch, epoch + 1), epochs)
+        steps = callback.steps_per_epoch()
+        self._total = epochs * steps
+        self._clock.epoch_begins(
+            epoch * steps, steps, callback.model.steps_per_execution
+        )
+        return None
+
+    def batch_begins(self, batch):
+        """The update that comes before a batch; None if none is due."""
+        if self.unit == "epochs":
+            return None
+        return self._moment(self._clock.batch_begins(batch), self._total)
+
+    def batch_ends(self, batch):
+        """The update that comes behind a batch: none."""
+        return None
+
+    def _moment(self, begun, total):
+        now = begun[-1]
+        first = begun[0] if self.at_once else max(begun[0], 1)
+        regular = (
+            first <= now // self.interval * self.interval
+            and now / total < self.end
+        )
+        landing = self.lands is not None and (
+            math.ceil(round(self.lands * total, 6)) in begun
+        )
+        if not regular and not landing:
+            return None
+        return Moment(now, now / total, landing=not regular)
+
+
+class BySchedule:
+    """When a `PruningSchedule` says so, and once more where it ends.
+
+    A step is one update of the optimizer. An update at step t comes after t
+    updates of the optimizer, before the next; the last comes as soon as
+    `end_step` of them are done, whether or not `frequency` meets it.
+
+    Args:
+        schedule: A `PruningSchedule`, any object of its protocol, or
+            `DuringTraining`.
+    """
+
+    def __init__(self, schedule):
+        self.schedule = schedule
+
+    def train_begins(self, callback):
+        """Starts the clock."""
+        self._clock = Clock()
+        self._in_steps = None
+
+    def epoch_begins(self, epoch, callback):
+        """Asks nothing, but where training is; raises where it is too short.
+
+        Raises:
+            ValueError: If the schedule begins or ends after training.
+        """
+        epochs, steps = callback.params["epochs"], callback.params["steps"]
+        if hasattr(self.schedule, "at"):
+            steps = callback.steps_per_epoch()
+            first, self._per_update = epoch * steps, 1
+            schedule = self.schedule.at(epochs, steps)
+        else:
+            optimizer = callback.model.optimizer
+            first = keras_private.batches_done(optimizer)
+            self._per_update = keras_private.batches_an_update(optimizer)
+            schedule = self.schedule
+        self._clock.epoch_begins(
+            first, steps, callback.model.steps_per_execution
+        )
+        if self._in_steps is None:
+            self._in_steps = schedule
+            self._landed = (
+                epoch > 0 and 0 <= self.end_step <= first // self._per_update
+            )
+            if steps is not None:
+                self._check_reached(first + (epochs - epoch) * steps)
+        return None
+
+    def batch_begins(self, batch):
+        """The update that comes before a batch; None if none is due."""
+        begun = self._clock.batch_begins(batch)
+        if self._landed:
+            return None
+        now = begun[-1] // self._per_update
+        wanted = None
+        # Accumulated batches share a step, which is asked about once.
+        for step in range(-(-begun[0] // self._per_update), now + 1):
+            due, sparsity = self._in_steps(step)
+            if due:
+                wanted = sparsity
+        return None if wanted is None else Moment(now, sparsity=float(wanted))
+
+    def batch_ends(self, batch):
+        """The landing, as soon as the schedule's last step is done."""
+        done = self._clock.done(batch) // self._per_update
+        if self._landed or not 0 <= self.end_step <= done:
+            return None
+        self._landed = True
+        final = self._in_steps(self.end_step)[1]
+        return Moment(done, landing=True, sparsity=float(final))
+
+    @property
+    def end_step(self):
+        """The schedule's last step; -1 where it has none."""
+        return getattr(self._in_steps, "end_step", -1)
+
+    def _check_reached(self, batches):
+        begin = getattr(self._in_steps, "begin_step", 0)
+        last_step = batches // self._per_update
+        if max(begin, self.end_step) > last_step:
+            raise ValueError(
+                "A schedule must begin and end within training, or the final "
+                f"sparsity is never reached. Received: begin_step={begin} and "
+                f"end_step={self.end_step}, and training ends at step "
+                f"{last_step}"
+            )

@@ -1,0 +1,116 @@
+"""All that we use of Keras and Keras does not promise.
+
+A new version of Keras may change any of it: each is one function here, with a
+test that names what broke.
+"""
+
+import functools
+import inspect
+
+import keras
+
+
+@functools.cache
+def functional_class():
+    """The class of graphs of layers, for which Keras has no public name."""
+    symbol = keras.Input((1,), name="any")
+    output = keras.layers.Identity(name="same")(symbol)
+    return type(keras.Model(symbol, output, name="any"))
+
+
+def bind_call(layer, signature):
+    """Makes Keras bind a layer's arguments by another signature.
+
+    That of a layer inside, say: a catch-all of its own would not do, since
+    Keras tells tensors from other arguments by their names.
+
+    Args:
+        layer: A Keras layer, not yet called.
+        signature: An `inspect.Signature`.
+    """
+    layer._call_signature = signature
+
+
+def call_signature(layer):
+    """The signature by which Keras binds a layer's arguments."""
+    return layer._call_signature
+
+
+def flattened_layers(layer):
+    """A layer and every layer in it, however deep, in a fixed order."""
+    return list(layer._flatten_layers())
+
+
+def child_layers(layer):
+    """The layers directly in a layer, in a fixed order."""
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def node_of(tensor):
+    """The node of a graph of layers that a symbolic tensor comes from."""
+    operation, index, _ = tensor._keras_history
+    return operation._inbound_nodes[index]
+
+
+def own_metrics(model):
+    """The metrics that are attributes of a model, but not its compiled ones."""
+    return list(model._metrics)
+
+
+def batches_done(optimizer):
+    """The batches that an optimizer has seen, accumulated ones included."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    return int(optimizer._iterations)
+
+
+def batches_an_update(optimizer):
+    """How many batches an optimizer accumulates before it updates: an int."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    return optimizer.gradient_accumulation_steps or 1
+
+
+def slots(optimizer, weight):
+    """The optimizer's variables that belong to a weight, element by element.
+
+    Keras keeps them in lists parallel to the trainable variables: momenta,
+    accumulated gradients, moving averages of the weights.
+
+    Args:
+        optimizer: A Keras optimizer, built or not, or None.
+        weight: A `keras.Variable`.
+
+    Yields:
+        Pairs of a slot, of the weight's shape, and the value that it starts
+        from: 0, but for the accumulators of Adagrad and Ftrl, by whose power
+        Ftrl divides.
+    """
+    for part in _parts(optimizer):
+        variables = getattr(part, "_trainable_variables", [])
+        places = [i for i, v in enumerate(variables) if v is weight]
+        for name, value in vars(part).items() if places else ():
+            if not isinstance(value, list) or len(value) != len(variables):
+                continue
+            slot = value[places[0]]
+            if (
+                isinstance(slot, keras.Variable)
+                and slot is not weight
+                and slot.shape == weight.shape
+            ):
+                accumulates = name == "_accumulators"
+                start = part.initial_accumulator_value if accumulates else 0.0
+                yield slot, start
+
+
+def _parts(optimizer):
+    """The optimizer and those that it wraps, as loss scaling does."""
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        yield optimizer
+        for value in list(vars(optimizer).values()):
+            for inner in value if isinstance(value, list) else [value]:
+                if isinstance(inner, keras.optimizers.Optimizer):
+                    yield from _parts(inner)
+
+
+def signature_of(layer):
+    """The signature of a layer's own `call`, without `self`."""
+    return inspect.signature(layer.call)

@@ -1,0 +1,178 @@
+"""The clock: intervals, blocks of steps, resumes, landings."""
+
+import types
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_snn.callbacks.bases.due import BySchedule
+from keras_snn.callbacks.bases.due import Due
+from keras_snn.schedules import ConstantSparsity
+from keras_snn.schedules import DuringTraining
+from keras_snn.schedules import PolynomialDecay
+
+pytestmark = pytest.mark.numpy
+
+
+def moments(due, epochs, steps, block=1, first_epoch=0, optimizer=None):
+    """The moments of a training, as Keras shows it to callbacks."""
+    callback = types.SimpleNamespace(
+        params={"epochs": epochs, "steps": steps},
+        model=types.SimpleNamespace(
+            steps_per_execution=block, optimizer=optimizer
+        ),
+        steps_per_epoch=lambda: steps,
+    )
+    found = []
+    due.train_begins(callback)
+    for epoch in range(first_epoch, epochs):
+        if optimizer is not None:
+            optimizer._iterations = epoch * steps
+        found.append(due.epoch_begins(epoch, callback))
+        for batch in range(0, steps, block):
+            found.append(due.batch_begins(batch))
+            found.append(due.batch_ends(min(batch + block, steps) - 1))
+    return [moment for moment in found if moment is not None]
+
+
+def steps_of(*args, **options):
+    return [moment.step for moment in moments(*args, **options)]
+
+
+def test_epochs():
+    assert steps_of(Due(2), 7, 3) == [2, 4, 6]
+    assert steps_of(Due(2, end=0.5), 8, 3) == [2]
+    assert steps_of(Due(3, at_once=True), 7, 3) == [0, 3, 6]
+    (moment,) = moments(Due(3), 4, 1)
+    assert moment.progress == 0.75 and not moment.landing
+
+
+def test_steps():
+    assert steps_of(Due(5, "steps"), 2, 8) == [5, 10, 15]
+    assert steps_of(Due(8, "steps", 0.5), 4, 8) == [8]
+    assert steps_of(Due(5, "steps", at_once=True), 1, 8) == [0, 5]
+    first, *_ = moments(Due(4, "steps"), 2, 8)
+    assert first.progress == 0.25
+
+
+def test_a_block_of_steps_ends_before_what_was_due_in_it():
+    assert steps_of(Due(3, "steps"), 2, 8, block=4) == [4, 8, 12]
+    assert steps_of(Due(3, "steps"), 2, 6, block=4) == [4, 6, 10]
+
+
+def test_landing_comes_once_and_is_no_second_update_where_one_is_due():
+    due = Due(3, lands=0.5)
+    found = moments(due, 10, 2)
+    assert [(m.step, m.landing) for m in found] == [
+        (3, False),
+        (5, True),
+        (6, False),
+        (9, False),
+    ]
+    found = moments(Due(8, "steps", lands=0.5), 4, 8)
+    assert [(m.step, m.landing) for m in found] == [
+        (8, False),
+        (16, False),
+        (24, False),
+    ]
+    found = moments(Due(2, end=0.75, lands=0.75), 8, 2)
+    assert [(m.step, m.landing) for m in found] == [
+        (2, False),
+        (4, False),
+        (6, True),
+    ]
+
+
+DUES = st.builds(
+    Due,
+    st.integers(1, 9),
+    st.sampled_from(["epochs", "steps"]),
+    st.floats(0.1, 1),
+    lands=st.none() | st.floats(0, 1),
+    at_once=st.booleans(),
+)
+
+
+@given(DUES, st.integers(1, 6), st.integers(1, 9), st.integers(1, 5), st.data())
+def test_a_resumed_training_goes_on_as_the_undisturbed_one(
+    due, epochs, steps, block, data
+):
+    first_epoch = data.draw(st.integers(0, epochs - 1))
+    whole = moments(due, epochs, steps, block)
+    start = first_epoch * (steps if due.unit == "steps" else 1)
+    resumed = moments(due, epochs, steps, block, first_epoch)
+    assert resumed == [m for m in whole if m.step >= start]
+    landings = [m for m in whole if m.landing]
+    assert len(landings) <= (due.lands is not None)
+
+
+@given(
+    st.integers(0, 20),
+    st.integers(1, 20),
+    st.integers(1, 5),
+    st.integers(1, 5),
+    st.integers(0, 4),
+    st.sampled_from([1, 2, 3]),
+)
+def test_a_schedule_is_asked_of_every_step_and_lands_once(
+    begin, span, frequency, block, first_epoch, accumulated
+):
+    """Of 5 epochs of 12 batches."""
+    optimizer = types.SimpleNamespace(
+        gradient_accumulation_steps=accumulated, _iterations=0
+    )
+    span = min(span, 60 // accumulated - begin)
+    if span < 1:
+        return
+    schedule = PolynomialDecay(0, 0.9, begin, begin + span, frequency=frequency)
+    found = moments(
+        BySchedule(schedule), 5, 12, block, first_epoch, optimizer=optimizer
+    )
+    sparsities = [m.sparsity for m in found]
+    assert sparsities == sorted(sparsities)
+    landings = [m for m in found if m.landing]
+    if first_epoch * 12 // accumulated < begin + span:
+        assert len(landings) == 1
+        assert landings[0].sparsity == 0.9
+        assert landings[0].step >= begin + span
+    else:
+        assert not landings
+    if block == 1 and first_epoch == 0:
+        expected = list(range(begin, begin + span, frequency))
+        assert [m.step for m in found if not m.landing] == expected
+
+
+def test_a_schedule_in_shares_of_training():
+    due = BySchedule(DuringTraining(0.8, begin=0.25, end=0.75, interval=1))
+    found = moments(due, 4, 4)
+    assert [(m.step, m.landing) for m in found] == [
+        (4, False),
+        (8, False),
+        (12, True),
+    ]
+    assert found[-1].sparsity == 0.8
+
+
+@pytest.mark.parametrize("schedule", [(1, 90), (70, -1)])
+def test_a_schedule_beyond_training(schedule):
+    optimizer = types.SimpleNamespace(
+        gradient_accumulation_steps=None, _iterations=0
+    )
+    due = BySchedule(ConstantSparsity(0.5, *schedule))
+    with pytest.raises(ValueError, match="must begin and end within training"):
+        moments(due, 5, 12, optimizer=optimizer)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0,), "`interval` must be a whole number"),
+        ((1, "days"), "`unit` must be one of .*'days'"),
+        ((1, "steps", 0), "`end` must be a share"),
+        ((1, "steps", 1.5), "`end` must be a share"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Due(*arguments)

@@ -1,0 +1,109 @@
+"""What Keras does not promise is still as we use it: each by its name."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_snn.masking import keras_private
+
+
+def model_of():
+    return keras.Sequential(
+        [keras.Input((3,)), layers.Dense(4, name="a"), layers.Dense(2)]
+    )
+
+
+def test_functional_class():
+    symbol = keras.Input((2,))
+    graph = keras.Model(symbol, layers.Dense(1)(symbol))
+    assert type(graph) is keras_private.functional_class()
+    assert issubclass(keras.Sequential, keras.Model)
+    assert not isinstance(model_of(), keras_private.functional_class())
+
+
+class Catching(layers.Layer):
+    def call(self, *args, **kwargs):
+        return kwargs["other"] + args[0]
+
+    def compute_output_spec(self, *args, **kwargs):
+        return args[0]
+
+
+def test_bind_call_tells_keras_which_arguments_there_are():
+    def call(inputs, other, training=None):
+        """Of a layer inside."""
+
+    layer = Catching()
+    keras_private.bind_call(layer, inspect.signature(call))
+    assert keras_private.call_signature(layer) == inspect.signature(call)
+    outputs = layer(
+        np.ones((1, 2), "float32"), other=np.ones((1, 2), "float32")
+    )
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(outputs), [[2, 2]])
+
+
+def test_signature_of():
+    names = list(keras_private.signature_of(layers.Dropout(0.5)).parameters)
+    assert names == ["inputs", "training"]
+
+
+def test_flattened_and_child_layers():
+    inner = model_of()
+    outer = keras.Sequential([keras.Input((3,)), inner, layers.ReLU()])
+    flat = keras_private.flattened_layers(outer)
+    assert flat[0] is outer and inner in flat and inner.layers[0] in flat
+    children = keras_private.child_layers(outer)
+    assert inner in children
+    assert outer not in children and inner.layers[0] not in children
+
+
+def test_node_of():
+    symbol = keras.Input((2,))
+    layer = layers.Dense(1)
+    node = keras_private.node_of(layer(symbol))
+    assert node.operation is layer
+    assert node.input_tensors == [symbol]
+
+
+class Watching(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.tracker = keras.metrics.Mean("own")
+
+    def call(self, inputs):
+        return inputs
+
+
+def test_own_metrics():
+    model = Watching()
+    model.compile("sgd", "mse", metrics=["mae"])
+    assert keras_private.own_metrics(model) == [model.tracker]
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_batches_of_an_optimizer(scaled):
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=3)
+    if scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model = model_of()
+    model.compile(optimizer, "mse", jit_compile=False)
+    model.fit(np.ones((8, 3)), np.ones((8, 2)), batch_size=2, verbose=0)
+    assert keras_private.batches_done(optimizer) == 4
+    assert keras_private.batches_an_update(optimizer) == 3
+
+
+def test_slots():
+    model = model_of()
+    optimizer = keras.optimizers.Adagrad(0.1, initial_accumulator_value=0.3)
+    kernel, bias, *_ = model.trainable_variables
+    assert not list(keras_private.slots(optimizer, kernel))
+    optimizer.build(model.trainable_variables)
+    ((slot, start),) = keras_private.slots(optimizer, kernel)
+    np.testing.assert_allclose(slot.numpy(), np.full((3, 4), 0.3))
+    assert start == 0.3 and slot.shape == (3, 4)
+    ((slot, _),) = keras_private.slots(optimizer, bias)
+    assert slot.shape == (4,)
+    assert not list(keras_private.slots(None, kernel))
