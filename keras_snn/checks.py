@@ -84,13 +84,25 @@ def check_labels(y, x, model):
 
 
 def check_integer(name, value, low, why):
-    """Refuse what is no integer, or smaller than `low`."""
+    """Returns `value`, if it is an int >= `low`; True and False are none.
+
+    Args:
+        name: The argument's name, for the error.
+        value: What was given.
+        low: The least that is allowed; None for no bound.
+        why: What it is for, or what would follow, for the error.
+
+    Raises:
+        ValueError: If it is no int, or too low.
+    """
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < low:
+    if not whole or (low is not None and value < low):
+        bound = "" if low is None else f" >= {low}"
         raise ValueError(
-            f"Argument `{name}` must be an integer of at least {low}, {why}. "
+            f"Argument `{name}` must be an int{bound}, {why}. "
             f"Received: {name}={value!r}"
         )
+    return value
 
 
 def check_inputs(x, model, name="x"):

@@ -11,6 +11,7 @@ import abc
 import numpy as np
 
 from keras_snn.arithmetic.masks import check_sparsity
+from keras_snn.checks import check_integer
 
 
 class PruningSchedule(abc.ABC):
@@ -211,7 +212,7 @@ class DuringTraining:
                 "0 <= begin < end <= 1, or the schedule ends before it begins "
                 f"or after training. Received: begin={begin}, end={end}"
             )
-        check_interval(interval)
+        check_integer("interval", interval, 1, "or masks would never change")
         self.final_sparsity = check_sparsity(final_sparsity, "final_sparsity")
         self.begin = begin
         self.end = end
@@ -291,24 +292,10 @@ def exponential(sparsity, rounds, *, initial_sparsity=0.0):
     """
     final = 1 - check_sparsity(sparsity)
     initial = 1 - check_sparsity(initial_sparsity, "initial_sparsity")
-    check_interval(rounds, "rounds")
+    check_integer("rounds", rounds, 1, "or nothing is pruned")
     share = (final / initial) ** (1 / rounds)
     inner = [1 - initial * share**done for done in range(1, rounds)]
     return [*inner, sparsity]
-
-
-def check_interval(interval, name="interval"):
-    """Returns `interval`, if it is a whole number, >= 1.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if not isinstance(interval, (int, np.integer)) or interval < 1:
-        raise ValueError(
-            f"Argument `{name}` must be a whole number, >= 1, or masks would "
-            f"never change. Received: {name}={interval!r}"
-        )
-    return interval
 
 
 def _decayed(schedule, progress):

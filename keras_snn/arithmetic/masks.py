@@ -8,6 +8,8 @@ bits on every backend, worker and run. Random draws take a generator that
 
 import numpy as np
 
+from keras_snn.checks import check_integer
+
 
 def check_sparsity(sparsity, name="sparsity"):
     """Returns `sparsity` as a float, if it lies in [0, 1).
@@ -28,20 +30,6 @@ def check_sparsity(sparsity, name="sparsity"):
     return float(sparsity)
 
 
-def check_seed(seed):
-    """Returns `seed`, if it is an int >= 0.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(
-            "Argument `seed` must be an int >= 0, which random draws derive "
-            f"from. Received: seed={seed!r}"
-        )
-    return seed
-
-
 def active_count(size, sparsity):
     """Weights that stay active of `size` at `sparsity`, rounded: an int."""
     return round((1 - sparsity) * size)
@@ -55,7 +43,8 @@ def generator(seed, step, index):
         step: Int >= 0, the mask update's (an epoch or an optimizer step).
         index: Int >= 0, the tensor's place among the model's weights.
     """
-    return np.random.default_rng([check_seed(seed), step, index])
+    check_integer("seed", seed, 0, "which random draws derive from")
+    return np.random.default_rng([seed, step, index])
 
 
 def top_k(scores, k, among=None):

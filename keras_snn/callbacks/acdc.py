@@ -10,12 +10,12 @@ back, from 0. The last phase is compressed.
 from keras_snn.arithmetic import masks
 from keras_snn.callbacks.bases.due import Due
 from keras_snn.callbacks.bases.mask_update import MaskUpdate
+from keras_snn.checks import check_integer
 from keras_snn.choosing.by_score import check_scope
 from keras_snn.choosing.by_score import magnitudes
 from keras_snn.choosing.by_score import masks_by_score
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import set_masks
-from keras_snn.schedules import check_interval
 
 
 class ACDCUpdate(MaskUpdate):
@@ -48,7 +48,7 @@ class ACDCUpdate(MaskUpdate):
     ):
         super().__init__(Due(1, "epochs", at_once=True))
         masks.check_sparsity(sparsity)
-        check_interval(interval)
+        check_integer("interval", interval, 1, "or masks would never change")
         check_scope(scope)
         if not 0 <= begin <= end < 1:
             raise ValueError(

@@ -18,8 +18,8 @@ from keras_snn import patterns
 from keras_snn.arithmetic import distributions
 from keras_snn.arithmetic import masks
 from keras_snn.callbacks.bases.by_gradient import ByGradient
+from keras_snn.checks import check_integer
 from keras_snn.gradients import dense_gradients
-from keras_snn.schedules import check_interval
 
 
 class SNFSUpdate(ByGradient):
@@ -68,7 +68,7 @@ class SNFSUpdate(ByGradient):
                 "Argument `momentum` must be in [0, 1), or the gradient is "
                 f"never heard. Received: {momentum=}"
             )
-        check_interval(batches, "batches")
+        check_integer("batches", batches, 1, "or there is no gradient")
         if self.pattern != patterns.ANY:
             raise ValueError(
                 "SNFS moves weights from layer to layer, so it keeps no "

@@ -5,12 +5,12 @@ import zlib
 
 import numpy as np
 
+from keras_snn.checks import check_integer
 from keras_snn.corruptions import cache
 from keras_snn.corruptions import corruptions
 from keras_snn.corruptions.checks import check_choice
 from keras_snn.corruptions.checks import check_ids
 from keras_snn.corruptions.checks import check_images
-from keras_snn.corruptions.checks import check_seed
 from keras_snn.corruptions.severities import SEVERITIES
 from keras_snn.corruptions.severities import TABLES
 from keras_snn.corruptions.severities import parameters
@@ -103,7 +103,7 @@ def corrupt(
     images = check_images(images)
     check_choice("corruption", corruption, ("mixed", *_ALL))
     check_choice("severity", severity, SEVERITIES)
-    check_seed(seed)
+    check_integer("seed", seed, 0, "or no result could be made again")
     table = table_for(*images.shape[1:3]) if table is None else table
     check_choice("table", table, tuple(TABLES))
     ids = check_ids(ids, len(images))
@@ -138,7 +138,7 @@ def mixed_corruptions(ids, *, seed=0):
     Raises:
         ValueError: If an id or the seed is not an int >= 0.
     """
-    check_seed(seed)
+    check_integer("seed", seed, 0, "or no result could be made again")
     rngs = _generators(seed, "mixed", check_ids(ids, np.size(ids)))
     drawn = [rng.integers(len(CORRUPTIONS)) for rng in rngs]
     return np.array(CORRUPTIONS)[np.array(drawn, int)]

@@ -30,15 +30,6 @@ def check_choice(argument, value, choices):
         )
 
 
-def check_seed(seed):
-    """Refuse what is no int >= 0."""
-    if not isinstance(seed, numbers.Integral) or seed < 0:
-        raise ValueError(
-            "Argument `seed` must be an int >= 0, or no result could be made "
-            f"again. Received: seed={seed!r}"
-        )
-
-
 def check_ids(ids, count):
     """The ids as int64, by default 0 to count - 1."""
     ids = np.arange(count) if ids is None else np.asarray(ids)

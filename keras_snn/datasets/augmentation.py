@@ -9,6 +9,7 @@ import numbers
 
 import numpy as np
 
+from keras_snn.checks import check_integer
 from keras_snn.datasets.transforms import transforms
 
 
@@ -60,10 +61,10 @@ def augmented(
     """
     x, y = np.asarray(x), np.asarray(y)
     _check_pairs(x, y)
-    _check_integer("batch_size", batch_size, 1)
-    _check_integer("crop", crop, 0)
-    _check_integer("seed", seed, 0)
-    _check_integer("initial_epoch", initial_epoch, 0)
+    check_integer("batch_size", batch_size, 1, "or a batch has no images")
+    check_integer("crop", crop, 0, "how many pixels to pad by")
+    check_integer("seed", seed, 0, "which random draws derive from")
+    check_integer("initial_epoch", initial_epoch, 0, "where to go on")
     if not isinstance(rotation, numbers.Real) or not 0 <= rotation <= 180:
         raise ValueError(
             "Argument `rotation` must be in [0, 180], the largest angle in "
@@ -129,12 +130,4 @@ def _check_pairs(x, y):
         raise ValueError(
             "Argument `y` must hold one label for each image. Received: "
             f"{len(x)} images, y of shape={y.shape}"
-        )
-
-
-def _check_integer(name, value, least):
-    if not isinstance(value, numbers.Integral) or value < least:
-        raise ValueError(
-            f"Argument `{name}` must be an integer >= {least}. Received: "
-            f"{name}={value!r}"
         )

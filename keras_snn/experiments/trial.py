@@ -5,9 +5,9 @@ import hashlib
 import json
 
 from keras_snn.arithmetic.masks import check_sparsity
+from keras_snn.checks import check_integer
 from keras_snn.datasets import SOURCES
 from keras_snn.experiments.methods import METHODS
-from keras_snn.schedules import check_interval
 
 MODELS = ("resnet18", "resnet34", "vgg16", "vgg19")
 
@@ -112,7 +112,9 @@ class Trial:
         for name in unused:
             object.__setattr__(self, name, getattr(Trial, name))
         check_sparsity(self.sparsity)
-        check_interval(self.interval)
+        check_integer(
+            "interval", self.interval, 1, "or masks would never change"
+        )
         for name in (
             "epochs",
             "batch_size",

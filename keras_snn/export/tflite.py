@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_snn.checks import check_integer
 from keras_snn.conversion import strip
 from keras_snn.export import conversion
 from keras_snn.export import inputs
@@ -84,8 +85,9 @@ def export_tflite(
     """
     path = _checked_path(path)
     tolerance = _checked_tolerance(tolerance, quantize)
-    _check_integer("batch_size", 1 if batch_size is None else batch_size, 1)
-    _check_integer("seed", seed, 0)
+    if batch_size is not None:
+        check_integer("batch_size", batch_size, 1, "which the file is for")
+    check_integer("seed", seed, 0, "which random draws derive from")
     _check_built(model)
     conversion.check_installed()
     kernels = _kernels(model)
@@ -186,14 +188,6 @@ def _checked_tolerance(tolerance, quantize):
             f"largest output. Received: tolerance={tolerance!r}"
         )
     return tolerance
-
-
-def _check_integer(name, value, low):
-    if not isinstance(value, numbers.Integral) or value < low:
-        raise ValueError(
-            f"Argument `{name}` must be an integer >= {low}. "
-            f"Received: {name}={value!r}"
-        )
 
 
 def _check_built(model):

@@ -9,7 +9,7 @@ import numbers
 
 import numpy as np
 
-from keras_snn.arithmetic.masks import check_seed
+from keras_snn.checks import check_integer
 from keras_snn.hardness.scores import Scores
 
 
@@ -76,7 +76,8 @@ def random_subset(n, fraction, seed=0, *, labels=None):
     Raises:
         ValueError: If an argument is out of range.
     """
-    order = np.random.default_rng(check_seed(seed)).permutation(n)
+    check_integer("seed", seed, 0, "which random draws derive from")
+    order = np.random.default_rng(seed).permutation(n)
     return np.sort(_first(order, fraction, labels))
 
 
@@ -96,7 +97,7 @@ def epochs_for_equal_steps(epochs, size, subset_size, batch_size=128):
         Epochs on the subset, an int >= 1: the nearest to that many steps.
 
     Raises:
-        ValueError: If an argument is not an integer >= 1, or the subset is
+        ValueError: If an argument is not an int >= 1, or the subset is
             larger than the whole.
 
     Example:
@@ -111,11 +112,7 @@ def epochs_for_equal_steps(epochs, size, subset_size, batch_size=128):
         "batch_size": batch_size,
     }
     for name, value in arguments.items():
-        if not isinstance(value, numbers.Integral) or value < 1:
-            raise ValueError(
-                f"Argument `{name}` must be an integer >= 1. Received: "
-                f"{name}={value!r}"
-            )
+        check_integer(name, value, 1, "or no step is taken")
     if subset_size > size:
         raise ValueError(
             "Argument `subset_size` must be at most `size`. Received: "

@@ -6,8 +6,8 @@ import math
 import numpy as np
 
 from keras_snn.arithmetic import masks
+from keras_snn.checks import check_integer
 from keras_snn.patterns.pattern import Pattern
-from keras_snn.patterns.pattern import check_int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +22,7 @@ class Blocks(Pattern):
             (rows, cols, in, out).
 
     Raises:
-        ValueError: If `shape` is out of range.
-        TypeError: If it holds no ints.
+        ValueError: If `shape` is out of range, or an argument holds no ints.
 
     Example:
 
@@ -45,7 +44,7 @@ class Blocks(Pattern):
                     f"outputs. Received: {name}={pair!r}"
                 )
             for number in pair:
-                check_int(name, number)
+                check_integer(name, number, None, "to count weights by")
             object.__setattr__(self, name, tuple(pair))
         if min(self.shape) < 1:
             raise ValueError(

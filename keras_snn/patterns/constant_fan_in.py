@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
+from keras_snn.checks import check_integer
 from keras_snn.patterns.grouped import Grouped
-from keras_snn.patterns.pattern import check_int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ConstantFanIn(Grouped):
     def __post_init__(self):
         if self.inputs is not None:
             for axis in self.inputs:
-                check_int("inputs", axis)
+                check_integer("inputs", axis, 0, "an axis of kernels")
             object.__setattr__(self, "inputs", tuple(self.inputs))
 
     def along(self, inputs, rank):

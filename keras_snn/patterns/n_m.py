@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
+from keras_snn.checks import check_integer
 from keras_snn.patterns.grouped import Grouped
-from keras_snn.patterns.pattern import check_int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +24,7 @@ class NM(Grouped):
             input channels: -2 for (in, out) and (rows, cols, in, out).
 
     Raises:
-        ValueError: If `n` or `m` is out of range.
-        TypeError: If an argument is no int.
+        ValueError: If an argument is out of range, or no int.
 
     Example:
 
@@ -39,9 +38,9 @@ class NM(Grouped):
 
     def __post_init__(self):
         for name in ("n", "m"):
-            check_int(name, getattr(self, name))
+            check_integer(name, getattr(self, name), None, "to count by")
         if self.axis is not None:
-            check_int("axis", self.axis)
+            check_integer("axis", self.axis, None, "an axis of kernels")
         if not 1 <= self.n < self.m:
             raise ValueError(
                 "A pattern N:M needs 1 <= n < m, since n of every m weights "

@@ -84,12 +84,3 @@ class Pattern:
                 "`prune_magnitude(model, pattern=...)`. "
                 f"Received: a mask of {name!r} that is not {self}"
             )
-
-
-def check_int(name, number):
-    """Raises a `TypeError` if an argument is no int."""
-    if isinstance(number, bool) or not isinstance(number, (int, np.integer)):
-        raise TypeError(
-            f"Argument `{name}` must hold whole numbers, to count weights by. "
-            f"Received: {name}={number!r}"
-        )

@@ -256,8 +256,8 @@ def test_a_checkpoint_is_sparse_in_whichever_order(checkpoint_first, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"interval": 0}, "`interval` must be a whole number.*interval=0"),
-        ({"interval": 1.5}, "`interval` must be a whole number.*interval=1.5"),
+        ({"interval": 0}, "`interval` must be an int >= 1.*interval=0"),
+        ({"interval": 1.5}, "`interval` must be an int >= 1.*interval=1.5"),
         ({"drop_fraction": 0.0}, r"must be in \(0, 1\).*drop_fraction=0.0"),
         ({"drop_fraction": 1}, r"must be in \(0, 1\).*drop_fraction=1"),
         ({"decay": "cubic"}, "`decay` must be one of.*'cubic'"),

@@ -128,7 +128,7 @@ def test_epochs_for_equal_steps():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"epochs": 0}, "`epochs` must be an integer >= 1"),
+        ({"epochs": 0}, "`epochs` must be an int >= 1"),
         ({"subset_size": 0}, "subset_size=0"),
         ({"batch_size": 1.5}, "batch_size=1.5"),
         ({"subset_size": 101}, "at most `size`"),

@@ -104,7 +104,7 @@ def test_nothing_but_masks_changes_and_the_budget_is_met(revive):
         ({"sparsity": 1.0}, r"`sparsity` must be in \[0, 1\)"),
         ({"sparsity": 0.2}, "at least that of the model"),
         ({"sparsity": 0.99}, "at least one weight of each tensor"),
-        ({"rounds": 0}, "`rounds` must be a whole number, >= 1"),
+        ({"rounds": 0}, "`rounds` must be an int >= 1"),
         ({"x": None}, r"must be one batch.*lengths \[0, 8\]"),
         ({"x": X[:, :3]}, r"hold what the model takes.*\(8, 3\).*\(None, 6\)"),
         ({"y": Y[:3]}, r"must be one batch.*lengths \[3, 8\]"),

@@ -216,7 +216,7 @@ def test_an_output_that_is_held_fixed_is_refused(activation):
         ({"sparsity": 1.0}, r"`sparsity` must be in \[0, 1\)"),
         ({"sparsity": 0.1}, "at least that of the model"),
         ({"sparsity": 0.9}, "at least one weight of each tensor"),
-        ({"sparsity": 0.6, "rounds": 0}, "`rounds` must be a whole number"),
+        ({"sparsity": 0.6, "rounds": 0}, "`rounds` must be an int >= 1"),
         (
             {"sparsity": 0.6, "x": np.ones((1, 3))},
             r"hold what the model takes.*\(1, 3\).*\(None, 2\)",

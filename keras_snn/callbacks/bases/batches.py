@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_snn.arithmetic import masks
 from keras_snn.checks import check_inputs
+from keras_snn.checks import check_integer
 
 
 class Batches:
@@ -28,7 +29,9 @@ class Batches:
     def __init__(self, data, batch_size=128, seed=0):
         self.data = data
         self.batch_size = batch_size
-        self.seed = masks.check_seed(seed)
+        self.seed = check_integer(
+            "seed", seed, 0, "which random draws derive from"
+        )
         self._in_memory = isinstance(data, tuple)
         if self._in_memory:
             self.rows = _rows(data)

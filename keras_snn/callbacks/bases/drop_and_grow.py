@@ -9,6 +9,7 @@ from keras_snn import patterns
 from keras_snn.arithmetic import masks
 from keras_snn.callbacks.bases.due import Due
 from keras_snn.callbacks.bases.mask_update import MaskUpdate
+from keras_snn.checks import check_integer
 from keras_snn.choosing.by_score import active_masks
 from keras_snn.masking.mask_state import checked_optimizer
 from keras_snn.masking.mask_state import masked_weights
@@ -97,7 +98,7 @@ class DropAndGrow(MaskUpdate):
                 f"Argument `decay` must be one of {sorted(DECAYS)}. "
                 f"Received: decay={decay!r}"
             )
-        masks.check_seed(seed)
+        check_integer("seed", seed, 0, "which random draws derive from")
         self.drop_fraction = drop_fraction
         self.decay = decay
         self.pattern = patterns.get(pattern)

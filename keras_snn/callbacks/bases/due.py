@@ -10,8 +10,8 @@ is the first after a resume.
 import dataclasses
 import math
 
+from keras_snn.checks import check_integer
 from keras_snn.masking import keras_private
-from keras_snn.schedules import check_interval
 
 UNITS = ("epochs", "steps")
 
@@ -82,7 +82,7 @@ class Due:
     def __init__(
         self, interval, unit="epochs", end=1.0, *, lands=None, at_once=False
     ):
-        check_interval(interval)
+        check_integer("interval", interval, 1, "or masks would never change")
         if unit not in UNITS:
             raise ValueError(
                 f"Argument `unit` must be one of {UNITS}. "
