@@ -22,6 +22,20 @@ def test_top_k_breaks_ties_by_index():
     assert kept.tolist() == [False, True, True, False, False]
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32"])
+@pytest.mark.parametrize("zeros", [0.0, 0.5, 0.97])
+@pytest.mark.parametrize("low", [-50, 0])
+def test_top_k_of_many_is_a_stable_sort(dtype, zeros, low):
+    rng = np.random.default_rng(1)
+    values = rng.integers(low, 1000, 20_000).astype(dtype)
+    values[rng.random(len(values)) < zeros] = 0
+    order = np.argsort(-values.astype("float64"), kind="stable")
+    for k in (0, 1, 7, 500, 9_999, 10_000, 19_400, 19_999, 20_000):
+        expected = np.zeros(len(values), bool)
+        expected[order[:k]] = True
+        np.testing.assert_array_equal(masks.top_k(values, k), expected)
+
+
 @given(scores, st.data())
 def test_top_k_is_exact_and_keeps_the_highest(values, data):
     k = data.draw(st.integers(0, values.size))
