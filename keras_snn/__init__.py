@@ -8,6 +8,7 @@ from keras_snn import hardness
 from keras_snn import models
 from keras_snn import patterns
 from keras_snn import schedules
+from keras_snn.arithmetic import distributions
 from keras_snn.callbacks.acdc import ACDCUpdate
 from keras_snn.callbacks.gmp import GMPUpdate
 from keras_snn.callbacks.granet import GraNetUpdate
@@ -59,6 +60,7 @@ __all__ = [
     "attacks",
     "corruptions",
     "datasets",
+    "distributions",
     "export_tflite",
     "flops",
     "force",

@@ -41,8 +41,9 @@ def sparsify(
         sparsity: Fraction of zeros over all masked weights, in [0, 1).
             Defaults to 0.8, or to what a pattern such as `"2:4"` tells.
         distribution: How it is shared out: `"erk"`, `"erdos_renyi"`,
-            `"uniform"`, a function, or a mapping of layer name or weight path
-            to sparsity, where the layers that it does not name get `sparsity`.
+            `"uniform"`, `"uniform+"`, see `keras_snn.distributions`; a function
+            of (shapes, sparsity); or a mapping of layer name or weight path to
+            sparsity, where the layers that it does not name get `sparsity`.
         pattern: Which masks are allowed: `"2:4"` and the like, or one of
             `keras_snn.patterns`. Defaults to any.
         seed: Int >= 0; the same seed draws the same masks on every backend.

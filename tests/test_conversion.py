@@ -316,6 +316,23 @@ def test_counts_are_those_of_the_distribution(distribution):
     assert keras_snn.sparsity(sparse) == pytest.approx(0.7)
 
 
+@pytest.mark.parametrize("distribution", ["erk", "erdos_renyi"])
+def test_attention_gets_what_its_flattened_kernels_would(distribution):
+    inputs = keras.Input((5, 24))
+    x = layers.MultiHeadAttention(3, 8, name="heads")(inputs, inputs)
+    x = layers.EinsumDense("abc,dc->abd", (None, 96), name="wide")(x)
+    outputs = layers.Dense(24, name="narrow")(x)
+    masks = keras_snn.get_masks(
+        sparsify(keras.Model(inputs, outputs), 0.8, distribution)
+    )
+    square, oblong = 48 / 24**2, 120 / (24 * 96)
+    factor = 0.2 * (4 * 24**2 + 2 * 24 * 96) / (4 * 48 + 2 * 120)
+    assert len(masks) == 6
+    for path, mask in masks.items():
+        raw = square if "heads" in path else oblong
+        assert mask.mean() == pytest.approx(factor * raw, abs=2e-3), path
+
+
 def test_a_distribution_may_be_a_mapping_or_a_function():
     sparse = sparsify(small(), 0.5, {"last": 0.75, "first/kernel": 0.25})
     counts = {p: m.sum() for p, m in keras_snn.get_masks(sparse).items()}

@@ -2,6 +2,8 @@ r"""How one sparsity is shared out among the layers.
 
 A distribution takes the shapes of the masked weights and one sparsity, and
 returns a sparsity for each; `counts` turns those into whole numbers of weights.
+A kernel of EinsumDense, of which attention is made, comes as the matrix
+(in, out) that it is, however its axes are cut up.
 
 ERK is from "Rigging the Lottery: Making All Tickets Winners",
 https://arxiv.org/abs/1911.11134, after the Erdős-Rényi graphs of "Scalable
@@ -23,6 +25,8 @@ import numpy as np
 
 from keras_snn.arithmetic.masks import check_sparsity
 
+LAST_SPARSITY = 0.8  # At most, of the last layer, with "uniform+".
+
 
 def uniform(shapes, sparsity):
     """The same sparsity for every layer.
@@ -37,12 +41,57 @@ def uniform(shapes, sparsity):
     return dict.fromkeys(shapes, check_sparsity(sparsity))
 
 
-def erk(shapes, sparsity):
+def uniform_plus(shapes, sparsity):
+    """Uniform but for the ends: a convolution at the front is dense.
+
+    And the last layer is at most 80% sparse, as in "The State of Sparsity in
+    Deep Neural Networks", https://arxiv.org/abs/1902.09574; the name is that
+    of LAMP's code. The others make up for both.
+
+    Args:
+        shapes: Mapping of name to weight shape, first layer first. Of rank 3
+            or more, the first is a convolution.
+        sparsity: Fraction of zeros in all, in [0, 1).
+
+    Returns:
+        A dict of name to sparsity.
+
+    Raises:
+        ValueError: If the others would have no weights left.
+    """
+    check_sparsity(sparsity)
+    first, last = list(shapes)[0], list(shapes)[-1]
+    fixed = {first: 0.0} if len(shapes[first]) > 2 else {}
+    solved = _uniform_but_for(fixed, shapes, sparsity)
+    if solved[last] > LAST_SPARSITY:
+        fixed[last] = LAST_SPARSITY
+        solved = _uniform_but_for(fixed, shapes, sparsity)
+    return solved
+
+
+def _uniform_but_for(fixed, shapes, sparsity):
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    zeros = sparsity * sum(sizes.values())
+    zeros -= sum(fixed[name] * sizes[name] for name in fixed)
+    free = sum(sizes[name] for name in shapes if name not in fixed)
+    if zeros > 0 and zeros >= free:
+        raise ValueError(
+            'The distribution "uniform+" keeps a first convolution dense and '
+            "20% of the last layer, and must leave the others some weights: "
+            f"lower the sparsity. Received: {sparsity=} for {shapes}"
+        )
+    return {name: fixed.get(name, zeros / max(free, 1)) for name in shapes}
+
+
+def erk(shapes, sparsity, *, erk_power_scale=1.0):
     """Erdős-Rényi-Kernel: larger layers sparser, all axes of a kernel counted.
 
     Args:
         shapes: Mapping of name to weight shape, such as (rows, cols, in, out).
         sparsity: Fraction of zeros in all, in [0, 1).
+        erk_power_scale: The power to which the densities' proportions are
+            raised, >= 0, as in RigL's code: 0 is uniform, 1 ERK. With
+            `functools.partial` it makes a distribution of its own.
 
     Returns:
         A dict of name to sparsity.
@@ -51,8 +100,18 @@ def erk(shapes, sparsity):
 
     >>> erk({"small": (4, 4), "large": (40, 40)}, 0.9)
     {'small': 0.0, 'large': 0.909}
+    >>> softer = functools.partial(erk, erk_power_scale=0.5)
+    >>> model = keras_snn.sparsify(model, 0.9, distribution=softer)
     """
-    raw = {name: sum(s) / math.prod(s) for name, s in shapes.items()}
+    if not 0 <= erk_power_scale < math.inf:
+        raise ValueError(
+            "Argument `erk_power_scale` must be a number >= 0, or larger "
+            f"layers would be denser. Received: {erk_power_scale=}"
+        )
+    raw = {
+        name: (sum(s) / math.prod(s)) ** erk_power_scale
+        for name, s in shapes.items()
+    }
     return _in_proportion(raw, shapes, sparsity)
 
 
@@ -90,7 +149,12 @@ def _in_proportion(raw, shapes, sparsity):
     }
 
 
-DISTRIBUTIONS = {"uniform": uniform, "erdos_renyi": erdos_renyi, "erk": erk}
+DISTRIBUTIONS = {
+    "uniform": uniform,
+    "uniform+": uniform_plus,
+    "erdos_renyi": erdos_renyi,
+    "erk": erk,
+}
 
 
 def layer_sparsities(shapes, sparsity, distribution="erk"):
@@ -99,9 +163,10 @@ def layer_sparsities(shapes, sparsity, distribution="erk"):
     Args:
         shapes: Mapping of weight path, such as `"conv1/kernel"`, to shape.
         sparsity: Fraction of zeros in all, in [0, 1).
-        distribution: `"uniform"`, `"erdos_renyi"`, `"erk"`, a function of
-            (shapes, sparsity), or a mapping of weight path or layer name to
-            sparsity; what the mapping does not name gets `sparsity`.
+        distribution: `"uniform"`, `"uniform+"`, `"erdos_renyi"`, `"erk"`, a
+            function of (shapes, sparsity), or a mapping of weight path or
+            layer name to sparsity; what the mapping does not name gets
+            `sparsity`.
 
     Returns:
         A dict of weight path to sparsity.

@@ -18,12 +18,11 @@ def random_masks(weights, sparsity, distribution, pattern, seed):
     Returns:
         A dict of path to bool array.
     """
-    shapes = shapes_of(weights)
     of_layers = patterns.for_weights(pattern, weights)
-    counts = patterns.counts(of_layers, shapes, sparsity, distribution)
+    counts = patterns.counts(of_layers, weights, sparsity, distribution)
     return {
         path: of_layers[path].random_mask(
             shape, counts[path], masks.generator(seed, 0, weights[path].index)
         )
-        for path, shape in shapes.items()
+        for path, shape in shapes_of(weights).items()
     }

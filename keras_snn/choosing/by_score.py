@@ -89,7 +89,7 @@ def masks_by_score(
         }
     available = {path: int(mask.sum()) for path, mask in active.items()}
     counts = patterns.counts(
-        of_layers, shapes, sparsity, distribution or "uniform", available
+        of_layers, weights, sparsity, distribution or "uniform", available
     )
     for path, score in scores.items():
         masks.check_scores(score, path)

@@ -1,5 +1,7 @@
 """What is known of each kind of layer: what to mask, how its kernels lie."""
 
+import math
+
 import keras
 
 # The weights masked where the user names none; of a recurrent cell, of
@@ -46,10 +48,31 @@ def input_axes(layer, weight):
         return tuple(range(rank - 2))
     if isinstance(layer, TRANSPOSED) and rank > 2:
         return (*range(rank - 2), rank - 1)
-    if isinstance(layer, keras.layers.EinsumDense):
-        operands, _, outputs = layer.equation.partition("->")
-        letters = operands.rpartition(",")[2].strip()
-        summed = [a for a, x in enumerate(letters) if x not in outputs]
-        if len(letters) == rank and summed:
-            return tuple(summed)
-    return tuple(range(max(rank - 1, 1)))
+    return _summed_axes(layer, rank) or tuple(range(max(rank - 1, 1)))
+
+
+def plain_shape(layer, weight):
+    """A weight's shape, that of an EinsumDense kernel as if it were Dense's.
+
+    Args:
+        layer: The Keras layer that owns the weight.
+        weight: A weight of it.
+
+    Returns:
+        A tuple of ints: `(in, out)` for a kernel of EinsumDense, of which
+        attention is made, and the shape as it is for any other.
+    """
+    shape = tuple(weight.shape)
+    inputs = math.prod(shape[axis] for axis in _summed_axes(layer, len(shape)))
+    return shape if inputs == 1 else (inputs, math.prod(shape) // inputs)
+
+
+def _summed_axes(layer, rank):
+    """The axes that the equation of an EinsumDense sums over; else none."""
+    if not isinstance(layer, keras.layers.EinsumDense):
+        return ()
+    operands, _, outputs = layer.equation.partition("->")
+    letters = operands.rpartition(",")[2].strip()
+    if len(letters) != rank:  # That of a bias, or of an adapter.
+        return ()
+    return tuple(a for a, letter in enumerate(letters) if letter not in outputs)

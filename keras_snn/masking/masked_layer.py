@@ -50,6 +50,11 @@ class MaskedWeight:
         """Its axes that run over its layer's inputs."""
         return self.owner.input_axes
 
+    @property
+    def plain_shape(self):
+        """Its shape, a kernel of EinsumDense as `(in, out)`."""
+        return self.owner.plain_shape
+
     def weight_array(self):
         """The weight's value, a NumPy array."""
         return ops.convert_to_numpy(self.weight.value)

@@ -70,6 +70,11 @@ class WeightOwner:
         """Its axes that run over inputs."""
         return layer_kinds.input_axes(self.layer, self.weight)
 
+    @property
+    def plain_shape(self):
+        """Its shape, a kernel of EinsumDense as `(in, out)`."""
+        return layer_kinds.plain_shape(self.layer, self.weight)
+
     def is_named(self, name):
         """Whether `name` is its own, or, for a kernel, that of a layer.
 

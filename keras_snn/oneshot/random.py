@@ -26,8 +26,7 @@ def prune_random(
         model: A Keras model with masks.
         sparsity: Fraction of zeros over all masked weights, in [0, 1). A
             pattern such as `"2:4"` tells it.
-        distribution: `"erk"`, `"erdos_renyi"`, `"uniform"`, a function, or a
-            mapping of layer name or weight path to sparsity.
+        distribution: Which sparsity each layer gets, as for `sparsify`.
         pattern: Which masks are allowed, as for `sparsify`.
         seed: Int >= 0.
 

@@ -84,12 +84,12 @@ def for_weights(pattern, weights):
     return bound
 
 
-def counts(of_layers, shapes, sparsity, distribution, at_most=None):
+def counts(of_layers, weights, sparsity, distribution, at_most=None):
     """Active weights of each layer that its pattern allows.
 
     Args:
         of_layers: Mapping of path to `Pattern`, from `for_weights`.
-        shapes: Mapping of path to weight shape.
+        weights: Mapping of path to `MaskedWeight` or `WeightOwner`.
         sparsity: Fraction of zeros in all, in [0, 1).
         distribution: As for `sparsify`.
         at_most: As for `distributions.counts`.
@@ -99,9 +99,14 @@ def counts(of_layers, shapes, sparsity, distribution, at_most=None):
     """
     for pattern in of_layers.values():
         distribution = pattern.distribution(distribution)
+    shapes = {path: masked.plain_shape for path, masked in weights.items()}
+    steps = {
+        path: of_layers[path].step(tuple(masked.weight.shape))
+        for path, masked in weights.items()
+    }
     return distributions.counts(
         shapes,
         distributions.layer_sparsities(shapes, sparsity, distribution),
         at_most,
-        {path: of_layers[path].step(shape) for path, shape in shapes.items()},
+        steps,
     )

@@ -1,3 +1,4 @@
+import functools
 import math
 
 import numpy as np
@@ -93,7 +94,11 @@ some_shapes = st.dictionaries(
 @pytest.mark.parametrize("distribution", sorted(distributions.DISTRIBUTIONS))
 @given(shapes=some_shapes, sparsity=st.floats(0, 0.99))
 def test_counts_are_exact(distribution, shapes, sparsity):
-    solved = layer_sparsities(shapes, sparsity, distribution)
+    try:
+        solved = layer_sparsities(shapes, sparsity, distribution)
+    except ValueError as error:
+        assert distribution == "uniform+" and "the others" in str(error)
+        return
     assert list(solved) == list(shapes)
     assert all(-1e-9 <= s <= 1 for s in solved.values())
     size = sum(map(math.prod, shapes.values()))
@@ -156,3 +161,54 @@ def test_bad_input():
         layer_sparsities(shapes, 1.5, "erk")
     with pytest.raises(ValueError, match="0.99 for 'a/kernel' of 4"):
         counts(shapes, {"a/kernel": 0.99})
+
+
+def test_erk_power_scale_goes_from_uniform_to_erk_and_beyond():
+    shapes = {"small": (20, 10), "large": (100, 50)}
+    raw = np.array([30 / 200, 150 / 5000])
+    for power in (0.0, 0.5, 1.0):
+        solved = distributions.erk(shapes, 0.9, erk_power_scale=power)
+        factor = 520 / (raw**power * [200, 5000]).sum()
+        densities = [1 - solved[name] for name in shapes]
+        np.testing.assert_allclose(densities, factor * raw**power)
+    partial = functools.partial(distributions.erk, erk_power_scale=0.0)
+    solved = layer_sparsities(shapes, 0.9, partial)
+    assert list(solved.values()) == pytest.approx([0.9, 0.9])
+    with pytest.raises(ValueError, match="`erk_power_scale` must be"):
+        distributions.erk(shapes, 0.9, erk_power_scale=-1.0)
+
+
+def uniform_plus_as_published(sizes, sparsity, convolution):
+    """Steps of `_compute_unifplus_amounts`, in whole numbers of weights."""
+    sizes = np.array(sizes, float)
+    prune = np.round(sizes.sum() * sparsity)
+    kept = np.round(0.2 * sizes[-1])
+    front = 1 if convolution else 0
+    share = prune / sizes[front:].sum()
+    amounts = [0.0] * front + [share] * (len(sizes) - front)
+    if np.round((1 - share) * sizes[-1]) < kept:
+        of_last = sizes[-1] - kept
+        share = (prune - of_last) / sizes[front:-1].sum()
+        amounts[front:] = [share] * (len(sizes) - front - 1)
+        amounts.append(of_last / sizes[-1])
+    return amounts
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.79, 0.9])
+@pytest.mark.parametrize("first", [(3, 3, 4, 20), (60, 12)])
+def test_uniform_plus_is_the_published_one(sparsity, first):
+    shapes = {"a": first, "b": (3, 3, 20, 50), "c": (50, 40), "d": (40, 10)}
+    sizes = [math.prod(shape) for shape in shapes.values()]
+    expected = uniform_plus_as_published(sizes, sparsity, len(first) == 4)
+    solved = layer_sparsities(shapes, sparsity, "uniform+")
+    assert list(solved.values()) == pytest.approx(expected, abs=1e-4)
+    assert (solved["a"] == 0) == (len(first) == 4 or sparsity == 0)
+    active = counts(shapes, solved)
+    assert sum(active.values()) == round((1 - sparsity) * sum(sizes))
+
+
+@pytest.mark.parametrize("shapes", [{"a": (3, 3, 4, 8)}, {"a": (40, 20)}])
+def test_uniform_plus_has_limits(shapes):
+    assert layer_sparsities(shapes, 0.0, "uniform+") == {"a": 0.0}
+    with pytest.raises(ValueError, match='"uniform\\+" keeps.*sparsity=0.9'):
+        layer_sparsities(shapes, 0.9, "uniform+")

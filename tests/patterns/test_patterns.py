@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -156,7 +158,11 @@ def test_holds_means_that_no_update_is_needed(pattern, mask):
 def test_counts_are_whole_fan_ins_and_meet_the_total(sparsity, distribution):
     shapes = {"a": (64, 10), "b": (3, 3, 32, 8), "c": (200, 7)}
     of_layers = dict.fromkeys(shapes, ConstantFanIn())
-    counts = patterns.counts(of_layers, shapes, sparsity, distribution)
+    weights = {
+        name: SimpleNamespace(weight=np.empty(shape), plain_shape=shape)
+        for name, shape in shapes.items()
+    }
+    counts = patterns.counts(of_layers, weights, sparsity, distribution)
     exact = distributions.layer_sparsities(shapes, sparsity, distribution)
     for name, shape in shapes.items():
         assert counts[name] % shape[-1] == 0
