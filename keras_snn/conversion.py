@@ -1,5 +1,7 @@
 """From a dense model to a sparse one, and back to an ordinary one."""
 
+import warnings
+
 import keras
 from keras import ops
 
@@ -14,6 +16,9 @@ from keras_snn.masking.masked_layer import MaskedLayer
 from keras_snn.masking.selection import chosen_owners
 from keras_snn.masking.sparse_model import SparseModel
 from keras_snn.masking.sparse_model import around
+from keras_snn.masking.sparse_model import give_up
+from keras_snn.masking.sparse_model import holder_of
+from keras_snn.masking.weight_owners import weight_owners
 
 
 def sparsify(
@@ -135,6 +140,8 @@ def strip(model, *, shrink=False):
             ops.where(masked.mask.value, value, ops.zeros_like(value))
         )
     plain = layers[0].layer if by_sparsify else _unwrapped(model)
+    give_up(model)
+    _warn_of_adapters(plain)
     if not shrink:
         return plain
     return remove_channels(
@@ -168,4 +175,27 @@ def _check_wrappable(model):
             "A model that has masks cannot be wrapped once more; change its "
             "masks with `set_masks`, or take them off with `strip`. "
             f"Received: {model.name!r}, which has masks"
+        )
+    holder = holder_of(model)
+    if holder is not None:
+        raise ValueError(
+            "Weights have one mask, or two sparse models would undo each "
+            "other's: `strip` the one before, or make a copy with "
+            "`keras.models.clone_model`. Received: "
+            f"{model.name!r}, whose weights {holder.name!r} masks"
+        )
+
+
+def _warn_of_adapters(plain):
+    adapted = [
+        owner.path.rpartition("/")[0]
+        for owner in weight_owners(plain)
+        if owner.is_adapter
+    ]
+    if adapted:
+        warnings.warn(
+            "Low-rank adapters are dense, and Keras adds them to the kernel "
+            "when it saves a model: these layers are not sparse any more. "
+            f"Received: a model with LoRA in {sorted(set(adapted))}",
+            stacklevel=3,
         )

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import os
+import tempfile
 from pathlib import Path
 
 
@@ -11,18 +12,42 @@ from pathlib import Path
 def written(path):
     """Gives a temporary path to write to, then moves it to `path`.
 
-    On an error, whatever stood at `path` stays as it was.
+    On an error, whatever stood at `path` stays as it was; so it does when the
+    power fails, since what is moved is on the disk by then. Every writer has a
+    temporary file of its own, in the same folder.
 
     Args:
         path: Where the file shall be; its folder must exist.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    suffix = "".join(path.suffixes)
+    descriptor, name = tempfile.mkstemp(
+        suffix, f".{path.name.removesuffix(suffix)}-", path.parent
+    )
+    os.close(descriptor)
+    temporary = Path(name)
     try:
         yield temporary
+        # As open() would have made it, not for its owner alone.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        _flush(temporary)
         os.replace(temporary, path)
+        _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flush(path):
+    """Returns when a file, or a folder's list of files, is on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path, value):

@@ -1,6 +1,7 @@
 """Models of every kind made sparse, and plain again."""
 
 import json
+import pickle
 import zipfile
 
 import keras
@@ -623,3 +624,65 @@ def test_clone_model_gives_independent_masks():
     assert_masks_equal(clone, keras_snn.get_masks(sparse))
     keras_snn.prune_random(clone, 0.2)
     assert keras_snn.sparsity(sparse) == 0.5
+
+
+def test_weights_have_one_mask():
+    model = small()
+    sparse = sparsify(model, 0.5)
+    before = [w.numpy() for w in sparse.weights]
+    with pytest.raises(
+        ValueError, match="have one mask.*whose weights 'small' masks"
+    ):
+        sparsify(model, 0.8)
+    for weight, value in zip(sparse.weights, before, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), value)
+    again = sparsify(strip(sparse), 0.8)
+    assert keras_snn.sparsity(again) == 0.8
+    model = strip(again)
+    del sparse, again
+    assert keras_snn.sparsity(sparsify(model, 0.2)) == pytest.approx(0.2)
+
+
+def test_a_sparse_model_that_is_gone_holds_nothing():
+    model = small()
+    sparse = sparsify(model, 0.5)
+    sparse(batch(6))
+    del sparse
+    assert keras_snn.sparsity(sparsify(model, 0.8)) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("kind", ["graph", "subclassed"])
+def test_a_sparse_model_pickles(kind):
+    if kind == "graph":
+        model, x = small(), batch(6)
+    else:
+        model, x = subclassed()
+    sparse = sparsify(model, 0.5, seed=3)
+    sparse.compile("sgd", "mse")
+    again = pickle.loads(pickle.dumps(sparse))
+    assert type(again).__name__ == type(sparse).__name__
+    assert_masks_equal(again, keras_snn.get_masks(sparse))
+    assert_same(numpy(again(x)), numpy(sparse(x)))
+
+
+def test_the_plain_model_loads_the_weights_of_the_sparse_one(tmp_path):
+    sparse = sparsify(small(), 0.5)
+    sparse.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+    sparse.fit(batch(6), batch(4), verbose=0)
+    path, x = tmp_path / "of.0.5.weights.h5", batch(6)
+    sparse.save_weights(path)
+    plain = small()
+    plain.load_weights(path)
+    assert_same(numpy(plain(x)), numpy(sparse(x)), atol=1e-6)
+    other = sparsify(small(), 0.5, seed=1)
+    other.load_weights(path)
+    assert_masks_equal(other, keras_snn.get_masks(sparse))
+
+
+def test_quantize_is_refused_before_anything_changes():
+    sparse = sparsify(small(), 0.5)
+    x = batch(6)
+    outputs = numpy(sparse(x))
+    with pytest.raises(ValueError, match="`strip` the model first.*'small'"):
+        sparse.quantize("int8")
+    assert_same(numpy(sparse(x)), outputs)

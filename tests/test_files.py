@@ -1,3 +1,8 @@
+import concurrent.futures
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from keras_snn import files
@@ -17,3 +22,42 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
 def test_rows_with_different_keys(tmp_path):
     files.write_csv(tmp_path / "a.csv", [{"a": 1}, {"a": 2, "b": 3}])
     assert (tmp_path / "a.csv").read_text().split() == ["a,b", "1,", "2,3"]
+
+
+def test_writers_at_once_leave_one_whole_file(tmp_path):
+    path = tmp_path / "a.v1.json"
+
+    def write(letter):
+        for _ in range(20):
+            files.write_json(path, letter * 100_000)
+            content = files.read_json(path)
+            assert len(set(content)) == 1 and len(content) == 100_000
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        list(pool.map(write, "abc"))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_readable_by_whom_it_would_be(tmp_path):
+    files.write_json(tmp_path / "a.json", 1)
+    (tmp_path / "b.json").write_text("1")
+    modes = [(tmp_path / f"{n}.json").stat().st_mode for n in "ab"]
+    assert modes[0] == modes[1]
+
+
+def test_a_kill_while_writing_leaves_what_was_there(tmp_path):
+    """SIGKILL in mid-write, in a process that loads files.py alone."""
+    path = tmp_path / "a.json"
+    files.write_json(path, "before")
+    code = f"""
+import importlib.util, os, signal
+spec = importlib.util.spec_from_file_location("files", {files.__file__!r})
+files = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(files)
+with files.written({str(path)!r}) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    run = subprocess.run([sys.executable, "-c", code])
+    assert run.returncode == -signal.SIGKILL
+    assert files.read_json(path) == "before"

@@ -1,39 +1,49 @@
 """Arrays made once and kept on disk, under a key of what they are made from."""
 
-import contextlib
 import hashlib
 import json
-import os
 import pathlib
-import tempfile
+import warnings
 
 import numpy as np
+
+from keras_snn.files import written
 
 
 def load_or_make(folder, settings, arrays, make):
     """The array kept for these settings and arrays, or made and kept now.
 
-    A file appears whole or not at all, however the process ends.
+    A file appears whole or not at all, however the process ends. What is read
+    back is checked: a file that was changed since, down to one bit, or that is
+    another's, is named in a warning and made anew.
 
     Args:
         folder: Path, made if missing.
         settings: Dict of JSON values: the names of what is made.
-        arrays: The arrays it is made from.
+        arrays: The arrays it is made from; what is made has the shape and
+            dtype of the first.
         make: Function of no argument that returns the array.
 
     Returns:
         An array.
-
-    Raises:
-        ValueError: If the file that is there is no array.
     """
     folder = pathlib.Path(folder)
-    path = folder / f"{_key(settings, arrays)}.npy"
+    key = _key(settings, arrays)
+    path = folder / f"{key}.npz"
     if path.exists():
-        return _load(path)
+        try:
+            return _load(path, key, arrays[0])
+        except Exception as error:  # Damage may raise anything.
+            warnings.warn(
+                "A cached file must be what was written, and is made anew. "
+                f"Received: {path}, which fails with {type(error).__name__}: "
+                f"{error}",
+                stacklevel=3,
+            )
     array = make()
     folder.mkdir(parents=True, exist_ok=True)
-    _save(path, array)
+    with written(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, key=np.array(key), array=array)
     return array
 
 
@@ -47,23 +57,12 @@ def _key(settings, arrays):
     return f"{name}-{digest.hexdigest()[:32]}"
 
 
-def _load(path):
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+def _load(path, key, like):
+    # Every member of the archive has a checksum, which is compared on reading.
+    with path.open("rb") as opened, np.load(opened) as file:
+        found, array = str(file["key"]), file["array"]
+    if (found, array.shape, array.dtype) != (key, like.shape, like.dtype):
         raise ValueError(
-            "A cached file must be a NumPy array, or it was changed since it "
-            f"was written. Delete it to make it anew. Received: {path}"
-        ) from error
-
-
-def _save(path, array):
-    descriptor, temporary = tempfile.mkstemp(".tmp", path.stem, path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            np.save(file, array)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+            f"it holds {found!r}, shape {array.shape}, {array.dtype}"
+        )
+    return array

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import warnings
 import zipfile
 
@@ -21,6 +22,7 @@ from keras_snn.masking.keras_private import flattened_layers
 
 SPARSE = ("EXPERIMENTAL_SPARSITY",)
 INT8 = ("DEFAULT",)
+_STANDARD_ERROR = threading.Lock()
 
 
 def check_installed():
@@ -179,12 +181,16 @@ def _failure(model, reason):
 
 @contextlib.contextmanager
 def _quiet():
-    """Holds back what TensorFlow's C++ writes to standard error."""
-    saved = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+    """Holds back what TensorFlow's C++ writes to standard error.
+
+    One thread at a time: standard error is the process's.
+    """
+    with _STANDARD_ERROR:
+        saved = os.dup(2)
+        try:
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

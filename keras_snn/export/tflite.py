@@ -84,6 +84,11 @@ def export_tflite(
     ```
     """
     path = _checked_path(path)
+    if not isinstance(quantize, bool):
+        raise ValueError(
+            "Argument `quantize` must be True, for int8, or False. "
+            f"Received: quantize={quantize!r}"
+        )
     tolerance = _checked_tolerance(tolerance, quantize)
     if batch_size is not None:
         check_integer("batch_size", batch_size, 1, "which the file is for")

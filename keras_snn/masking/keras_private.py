@@ -114,3 +114,28 @@ def _parts(optimizer):
 def signature_of(layer):
     """The signature of a layer's own `call`, without `self`."""
     return inspect.signature(layer.call)
+
+
+def link_weights_of_inner(filepath):
+    """Lets a plain model load the `.weights.h5` of a wrapped one.
+
+    Keras stores weights by their way from the model: those of the model inside
+    the only wrapper get a second name, as if it had been saved by itself.
+
+    Args:
+        filepath: The file, which Keras has written.
+    """
+    import h5py
+
+    with h5py.File(filepath, "r+") as file:
+        wrapped = [g["layer"] for g in file["layers"].values() if "layer" in g]
+        if len(wrapped) == 1:
+            _link(wrapped[0], file)
+
+
+def _link(source, target):
+    for name, item in source.items():
+        if name not in target:
+            target[name] = item
+        elif name != "vars":
+            _link(item, target[name])

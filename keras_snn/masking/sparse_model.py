@@ -8,6 +8,8 @@ trackers, they find in the model inside.
 """
 
 import functools
+import gc
+import weakref
 
 import keras
 import numpy as np
@@ -18,6 +20,8 @@ from keras_snn.masking import keras_private
 from keras_snn.masking.keras_private import functional_class
 from keras_snn.masking.mask_state import masked_layers
 from keras_snn.masking.mask_state import masked_weights
+
+_IN_USE = weakref.WeakSet()  # Every sparse model, until it is stripped.
 
 # What holds the structure of a model together is that of Keras, whatever the
 # user's class makes of it: the user's own is inside the masks.
@@ -59,6 +63,7 @@ class SparseModel:
         # No child of this model, so not tracked; and last, since until then
         # Keras finds its own attributes missing, and makes them.
         vars(self)["_wrapped_model"] = masked.layer
+        _IN_USE.add(self)
 
     def __getattr__(self, name):
         try:
@@ -100,10 +105,32 @@ class SparseModel:
         self._check_savable()
         return super().save(*args, **kwargs)
 
-    def save_weights(self, *args, **kwargs):
-        """As Keras's; what cannot be saved is refused before a file opens."""
+    def save_weights(self, filepath, overwrite=True, **kwargs):
+        """As Keras's; what cannot be saved is refused before a file opens.
+
+        The user's own model loads the file, too: a `.weights.h5` has its
+        weights under the names that it looks for, as well.
+        """
         self._check_savable()
-        return super().save_weights(*args, **kwargs)
+        super().save_weights(filepath, overwrite, **kwargs)
+        if str(filepath).endswith(".weights.h5"):
+            keras_private.link_weights_of_inner(filepath)
+
+    def quantize(self, *args, **kwargs):
+        """Refused: Keras would replace the kernels under their masks.
+
+        Raises:
+            ValueError: Always. Nothing has changed then.
+        """
+        raise ValueError(
+            "Keras quantizes the kernels of plain layers, and masks would lose "
+            "theirs: `strip` the model first, and quantize that. "
+            f"Received: {self.name!r}, which has masks"
+        )
+
+    def __reduce__(self):
+        _, saved = super().__reduce__()
+        return _unpickled, saved  # The class is made by `around`, not found.
 
     def _check_savable(self):
         for masked in masked_layers(self):
@@ -140,6 +167,35 @@ class SparseModel:
             config.pop("masked"), custom_objects=custom_objects
         )
         return around(masked, **config)
+
+
+def holder_of(model):
+    """The sparse model in use that masks weights of a model, or None.
+
+    Args:
+        model: A built Keras model without masks.
+    """
+    held = {id(weight) for weight in model.weights}
+
+    def holders():
+        return [
+            sparse
+            for sparse in _IN_USE
+            if not held.isdisjoint(map(id, sparse.weights))
+        ]
+
+    if holders():
+        gc.collect()  # One that nobody holds any more may hold itself.
+    return next(iter(holders()), None)
+
+
+def give_up(model):
+    """Lets another sparse model mask the weights of this one."""
+    _IN_USE.discard(model)
+
+
+def _unpickled(saved):
+    return keras.Model._unpickle_model(saved)
 
 
 def around(masked, **kwargs):

@@ -1,6 +1,8 @@
+import concurrent.futures
 import gzip
 import importlib
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -366,6 +368,17 @@ def test_subclassed_model(tmp_path):
 
 
 @here
+def test_exports_at_once_leave_standard_error_as_it_was(tmp_path, capfd):
+    def export(number):
+        export_tflite(dense_net(8), tmp_path / f"{number}.tflite")
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(export, range(4)))
+    os.write(2, b"heard")
+    assert capfd.readouterr() == ("", "heard")
+
+
+@here
 def test_screen_stays_quiet(tmp_path, capfd):
     export_tflite(dense_net(8), tmp_path / "model.tflite")
     assert capfd.readouterr() == ("", "")
@@ -379,6 +392,7 @@ def test_screen_stays_quiet(tmp_path, capfd):
         ({"tolerance": -1}, "Received: tolerance=-1"),
         ({"tolerance": math.nan}, "Received: tolerance=nan"),
         ({"batch_size": 0}, "Received: batch_size=0"),
+        ({"quantize": "float16"}, "must be True, for int8.*'float16'"),
         ({"seed": -1}, "Received: seed=-1"),
         ({"samples": np.ones((2, 63))}, r"\(None, 64\).*\(2, 63\)"),
         ({"samples": np.ones(64)}, r"\(None, 64\).*\(64,\)"),

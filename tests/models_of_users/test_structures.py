@@ -255,7 +255,8 @@ def test_lora_keeps_a_sparse_base_and_dense_adapters(when, tmp_path):
         with pytest.raises(ValueError, match="`strip` the.*'dense/kernel'"):
             save(path)
         assert path.read_text() == "an earlier one"
-    keras_snn.strip(sparse).save(tmp_path / "plain.keras")
+    with pytest.warns(UserWarning, match=r"LoRA in \['dense', 'einsum'\]"):
+        keras_snn.strip(sparse).save(tmp_path / "plain.keras")
     plain = keras.saving.load_model(tmp_path / "plain.keras")
     np.testing.assert_allclose(
         ops.convert_to_numpy(plain(x)), outputs, atol=1e-6
