@@ -287,8 +287,8 @@ def test_a_gradient_that_is_nan_names_its_layer_and_nothing_changes(method):
         (lambda: MESTUpdate((X, Y), gradient_weight=-1), "`gradient_weight`"),
         (lambda: MESTUpdate((X, Y), final_sparsity=1), "`final_sparsity`"),
         (lambda: SNFSUpdate((X, Y), momentum=1), "`momentum` must be in"),
-        (lambda: SNFSUpdate((X, Y), batches=0), "`batches` must be a whole"),
-        (lambda: RigLUpdate((X, Y), 0), "`interval` must be a whole"),
+        (lambda: SNFSUpdate((X, Y), batches=0), "`batches` must be an int"),
+        (lambda: RigLUpdate((X, Y), 0), "`interval` must be an int"),
         (lambda: RigLUpdate((X, Y), drop_fraction=0), "`drop_fraction`"),
     ],
 )

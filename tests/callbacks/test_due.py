@@ -167,7 +167,7 @@ def test_a_schedule_beyond_training(schedule):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((0,), "`interval` must be a whole number"),
+        ((0,), "`interval` must be an int"),
         ((1, "days"), "`unit` must be one of .*'days'"),
         ((1, "steps", 0), "`end` must be a share"),
         ((1, "steps", 1.5), "`end` must be a share"),

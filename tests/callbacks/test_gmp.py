@@ -161,6 +161,7 @@ def test_the_smallest_go_over_all_layers_or_within_each():
             get_masks(model).values(), expected, strict=True
         ):
             np.testing.assert_array_equal(mask, wanted)
+        keras_snn.strip(model)
 
 
 def test_nothing_happens_below_the_sparsity_there_is():
