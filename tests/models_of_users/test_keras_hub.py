@@ -145,8 +145,12 @@ def test_a_causal_language_model_trains_and_generates(build, hub, check):
     likely = ops.convert_to_numpy(ops.argmax(sparse(shown), axis=-1))
     np.testing.assert_array_equal(generated[:, 3:], likely[:, 2:-1])
 
-    # Other masks, another text, and no stale weights in what was compiled.
-    keras_snn.prune_random(sparse, 0.99, seed=1)
+    # Other masks and weights, another text, and nothing stale in what was
+    # compiled.
+    keras_snn.prune_random(sparse, 0.9, seed=1)
+    for masked in masked_weights(sparse).values():
+        drawn = RNG.normal(size=masked.weight.shape)
+        masked.weight.assign(np.where(masked.mask_array(), drawn, 0))
     other = sparse.generate(dict(prompt), stop_token_ids=None)["token_ids"]
     shown["token_ids"] = other
     likely = ops.convert_to_numpy(ops.argmax(sparse(shown), axis=-1))
