@@ -20,6 +20,8 @@ from keras_snn.callbacks.set import SETUpdate
 from keras_snn.callbacks.snfs import SNFSUpdate
 from keras_snn.callbacks.sr_ste import SRSTEUpdate
 from keras_snn.callbacks.top_kast import TopKASTUpdate
+from keras_snn.compute.sparse_conv import SparseConv2D
+from keras_snn.compute.sparse_dense import SparseDense
 from keras_snn.conversion import sparsify
 from keras_snn.conversion import strip
 from keras_snn.export import ExportReport
@@ -55,6 +57,8 @@ __all__ = [
     "SETUpdate",
     "SNFSUpdate",
     "SRSTEUpdate",
+    "SparseConv2D",
+    "SparseDense",
     "StraightThroughLayer",
     "TopKASTUpdate",
     "attacks",

@@ -1,11 +1,14 @@
 """What Keras leaves to each backend: the only backend switch of the package.
 
-`tensorflow.py`, `jax.py` and `torch.py` are twins: the same four functions,
-with the same meaning.
+`tensorflow.py`, `jax.py` and `torch.py` are twins: the same functions, with
+the same meaning.
 
 - `gradient(function, tensors)`: the gradient of a scalar function.
 - `hessian_vector_product(function, tensors, vectors)`: that of its gradient.
 - `jit(function)`: the function, compiled.
+- `call_kernel(kernel, tensors, shape)`: run compiled code of the CPU.
+- `differentiable(function, gradients)`: tell the gradient of such a function.
+- `on_cpu(tensor)`: whether it can run there.
 - `map_batch(function, model, *step)`: change the batch of a `train_step`.
 - `assign_after(function, model, result)`: assign variables behind one.
 """
@@ -14,22 +17,31 @@ import keras
 
 if keras.backend.backend() == "tensorflow":
     from keras_snn.backend.tensorflow import assign_after
+    from keras_snn.backend.tensorflow import call_kernel
+    from keras_snn.backend.tensorflow import differentiable
     from keras_snn.backend.tensorflow import gradient
     from keras_snn.backend.tensorflow import hessian_vector_product
     from keras_snn.backend.tensorflow import jit
     from keras_snn.backend.tensorflow import map_batch
+    from keras_snn.backend.tensorflow import on_cpu
 elif keras.backend.backend() == "jax":
     from keras_snn.backend.jax import assign_after
+    from keras_snn.backend.jax import call_kernel
+    from keras_snn.backend.jax import differentiable
     from keras_snn.backend.jax import gradient
     from keras_snn.backend.jax import hessian_vector_product
     from keras_snn.backend.jax import jit
     from keras_snn.backend.jax import map_batch
+    from keras_snn.backend.jax import on_cpu
 elif keras.backend.backend() == "torch":
     from keras_snn.backend.torch import assign_after
+    from keras_snn.backend.torch import call_kernel
+    from keras_snn.backend.torch import differentiable
     from keras_snn.backend.torch import gradient
     from keras_snn.backend.torch import hessian_vector_product
     from keras_snn.backend.torch import jit
     from keras_snn.backend.torch import map_batch
+    from keras_snn.backend.torch import on_cpu
 else:
     raise ImportError(
         "The Keras backend must be tensorflow, jax or torch, or there are no "
@@ -38,8 +50,11 @@ else:
 
 __all__ = [
     "assign_after",
+    "call_kernel",
+    "differentiable",
     "gradient",
     "hessian_vector_product",
     "jit",
     "map_batch",
+    "on_cpu",
 ]

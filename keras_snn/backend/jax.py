@@ -1,5 +1,8 @@
 """Gradients and compilation on JAX."""
 
+import ctypes
+import functools
+
 import jax
 import keras
 from keras import ops
@@ -42,6 +45,64 @@ def hessian_vector_product(function, tensors, vectors):
 def jit(function):
     """Compile a function of tensors; variables' values must be arguments."""
     return jax.jit(function)
+
+
+def call_kernel(kernel, tensors, shape):
+    """Run a kernel of the CPU, eagerly or in a compiled step.
+
+    Args:
+        kernel: has `run(*arrays)`, for contiguous NumPy arrays, of which it
+            fills the last, and `handler`, the address of what does the same
+            for XLA.
+        tensors: float32 and int32 tensors.
+        shape: that of the result; its first size may be None, that of the
+            last tensor.
+
+    Returns:
+        A float32 tensor.
+    """
+    name = f"keras_snn_{kernel.name}_{kernel.threaded:d}"
+    _register(name, kernel)
+    if shape[0] is None:
+        shape = (tensors[-1].shape[0], *shape[1:])
+    result = jax.ShapeDtypeStruct(shape, "float32")
+    return jax.ffi.ffi_call(name, result)(*tensors)
+
+
+@functools.cache
+def _register(name, kernel):
+    capsule = jax.ffi.pycapsule(ctypes.c_void_p(kernel.handler))
+    jax.ffi.register_ffi_target(name, capsule, platform="cpu", api_version=1)
+
+
+def differentiable(function, gradients):
+    """Tell the gradient of a function that cannot be looked into.
+
+    Args:
+        function: takes tensors, returns one.
+        gradients: for each argument None, or a function of the gradient by
+            the result and all arguments that returns that by this one.
+
+    Returns:
+        The function, with its gradient.
+    """
+
+    def forward(*tensors):
+        return function(*tensors), tensors
+
+    def backward(tensors, upstream):
+        return tuple(
+            None if by is None else by(upstream, *tensors) for by in gradients
+        )
+
+    known = jax.custom_vjp(function)
+    known.defvjp(forward, backward)
+    return known
+
+
+def on_cpu(tensor):
+    """Whether a tensor is, or will be, where kernels of the CPU run."""
+    return jax.default_backend() == "cpu"
 
 
 def map_batch(function, model, state, data):

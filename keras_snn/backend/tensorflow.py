@@ -1,5 +1,8 @@
 """Gradients and compilation on TensorFlow."""
 
+import math
+
+import numpy as np
 import tensorflow as tf
 from keras import ops
 from keras import tree
@@ -53,6 +56,70 @@ def hessian_vector_product(function, tensors, vectors):
 def jit(function):
     """Compile a function of tensors; variables' values must be arguments."""
     return tf.function(function, reduce_retracing=True, autograph=False)
+
+
+def call_kernel(kernel, tensors, shape):
+    """Run a kernel of the CPU, eagerly or in a graph that XLA does not see.
+
+    Args:
+        kernel: has `run(*arrays)`, for contiguous NumPy arrays, of which it
+            fills the last.
+        tensors: float32 and int32 tensors.
+        shape: that of the result; its first size may be None, that of the
+            last tensor.
+
+    Returns:
+        A float32 tensor.
+    """
+    known = tensors[-1].shape[:1] + shape[1:] if shape[0] is None else shape
+
+    def run(*arrays):
+        batch = shape if shape[0] is not None else (len(arrays[-1]), *shape[1:])
+        result = _aligned(batch)
+        kernel.run(*arrays, result)
+        return result
+
+    result = tf.numpy_function(run, tensors, tf.float32, stateful=False)
+    result.set_shape(known)
+    return result
+
+
+def _aligned(shape, bytes_=64):
+    """An empty array that TensorFlow takes over as it is, without a copy."""
+    size = 4 * math.prod(shape)
+    memory = np.empty(size + bytes_, np.uint8)
+    begin = -memory.ctypes.data % bytes_
+    return memory[begin : begin + size].view(np.float32).reshape(shape)
+
+
+def differentiable(function, gradients):
+    """Tell the gradient of a function that cannot be looked into.
+
+    Args:
+        function: takes tensors, returns one.
+        gradients: for each argument None, or a function of the gradient by
+            the result and all arguments that returns that by this one.
+
+    Returns:
+        The function, with its gradient.
+    """
+
+    @tf.custom_gradient
+    def known(*tensors):
+        def backward(upstream):
+            return tuple(
+                None if by is None else by(upstream, *tensors)
+                for by in gradients
+            )
+
+        return function(*tensors), backward
+
+    return known
+
+
+def on_cpu(tensor):
+    """Whether a tensor is, or will be, where kernels of the CPU run."""
+    return not tf.config.get_visible_devices("GPU")
 
 
 def map_batch(function, model, data):

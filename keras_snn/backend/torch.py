@@ -49,6 +49,65 @@ def jit(function):
     return function
 
 
+def call_kernel(kernel, tensors, shape):
+    """Run a kernel of the CPU.
+
+    Args:
+        kernel: has `run(*arrays)`, for contiguous NumPy arrays, of which it
+            fills the last.
+        tensors: float32 and int32 tensors.
+        shape: that of the result; its first size may be None, that of the
+            last tensor.
+
+    Returns:
+        A float32 tensor.
+    """
+    if shape[0] is None:
+        shape = (tensors[-1].shape[0], *shape[1:])
+    result = torch.empty(shape, dtype=torch.float32)
+    # The arrays share the memory of the tensors.
+    arrays = [t.detach().contiguous().numpy() for t in tensors]
+    kernel.run(*arrays, result.numpy())
+    return result
+
+
+def differentiable(function, gradients):
+    """Tell the gradient of a function that cannot be looked into.
+
+    Args:
+        function: takes tensors, returns one.
+        gradients: for each argument None, or a function of the gradient by
+            the result and all arguments that returns that by this one. It
+            runs only where that gradient is asked for.
+
+    Returns:
+        The function, with its gradient.
+    """
+
+    class Known(torch.autograd.Function):
+        @staticmethod
+        def forward(context, *tensors):
+            context.save_for_backward(*tensors)
+            return function(*tensors)
+
+        @staticmethod
+        def backward(context, upstream):
+            tensors = context.saved_tensors
+            return tuple(
+                by(upstream, *tensors) if by is not None and asked else None
+                for by, asked in zip(
+                    gradients, context.needs_input_grad, strict=True
+                )
+            )
+
+    return Known.apply
+
+
+def on_cpu(tensor):
+    """Whether a tensor is where kernels of the CPU run."""
+    return tensor.device.type == "cpu"
+
+
 def map_batch(function, model, data):
     """Apply a function to the data that Keras hands to a `train_step`.
 

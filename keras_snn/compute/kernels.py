@@ -1,0 +1,364 @@
+"""The product with a sparse kernel and its two gradients, by Numba.
+
+A sparse convolution is a sum of shifted planes: the nonzero (y, x, c, o) of a
+kernel adds its value times channel c of the input, shifted by (y, x), to
+channel o of the output. So a batch is turned, tile by tile, into planes whose
+innermost axis is that of positions, images fastest; each nonzero is then one
+product of a vector, which is added up in registers. A stride makes planes of
+each of its phases. A Dense layer is the convolution of images of one pixel.
+
+Zeros around an image are shared: the right edge of a row of pixels is the left
+one of the next, so one column of 33 is wasted for a 3x3 kernel on 32x32.
+
+Arrays are flat, and nothing is checked here: `geometry` is what
+`Geometry.array` returns, and the topology is that of `Topology`.
+"""
+
+import collections
+import functools
+import types
+
+import numba
+import numpy as np
+from numba import prange
+
+from keras_snn.compute.vectors import BLOCK
+from keras_snn.compute.vectors import add_dots
+from keras_snn.compute.vectors import add_products
+from keras_snn.compute.vectors import transpose
+from keras_snn.compute.vectors import transpose_back
+
+CACHE = 1 << 17  # Floats of a tile, which stay in a core's second cache.
+LEAST = 64  # Positions of a tile, where the batch has so many.
+
+Shape = collections.namedtuple(
+    "Shape",
+    "height width channels rows columns filters kernel_y kernel_x "
+    "stride_y stride_x pad_y pad_x threads",
+)
+# How images of one kind, the input or the output, lie in the planes of a tile.
+Planes = collections.namedtuple(
+    "Planes",
+    "count height width channels stride_y stride_x before size used slack",
+)
+# `images` a tile; `pitch` pixels a row of a plane.
+Tile = collections.namedtuple("Tile", "images pitch")
+
+jit = numba.njit(nogil=True, error_model="numpy")
+
+
+@jit
+def _ceil(a, b):
+    return -(-a // b)
+
+
+@jit
+def _rounded(size):
+    return _ceil(size, BLOCK) * BLOCK
+
+
+@jit
+def _shape(g):
+    return Shape(
+        np.int64(g[0]), np.int64(g[1]), np.int64(g[2]), np.int64(g[3]),
+        np.int64(g[4]), np.int64(g[5]), np.int64(g[6]), np.int64(g[7]),
+        np.int64(g[8]), np.int64(g[9]), np.int64(g[10]), np.int64(g[11]),
+        np.int64(g[12]),
+    )  # fmt: skip
+
+
+@jit
+def _reach(kernel, pad, stride):
+    """How many steps taps read before a position, and behind it."""
+    return max(0, -(-pad // stride)), max(0, (kernel - 1 - pad) // stride)
+
+
+@jit
+def _plan(shape, images):
+    """How a batch is cut: a `Tile`, and the `Planes` of inputs and outputs."""
+    s = shape
+    up, down = _reach(s.kernel_y, s.pad_y, s.stride_y)
+    left, right = _reach(s.kernel_x, s.pad_x, s.stride_x)
+    in_rows = _ceil(s.height, s.stride_y)
+    in_columns = _ceil(s.width, s.stride_x)
+    pitch = max(in_columns + left, s.columns + right)
+    x_rows = up + max(in_rows, s.rows + down)
+    y_rows = down + max(s.rows, in_rows + up)
+    phases = s.stride_y * s.stride_x
+    pixels = pitch * max(x_rows, y_rows)
+    of_cache = CACHE // (pixels * (s.channels * phases + s.filters))
+    tile = max(of_cache, _ceil(LEAST, pixels), 1)
+    tile = min(tile, max(_ceil(images, s.threads), 1))
+    if tile > BLOCK:
+        tile = tile // BLOCK * BLOCK
+    line = pitch * tile
+    x_used, y_used = _rounded(in_rows * line), _rounded(s.rows * line)
+    slack = (left + right) * tile + BLOCK
+    x = Planes(
+        phases, s.height, s.width, s.channels, s.stride_y, s.stride_x,
+        up * line, _rounded(max(x_rows * line, up * line + x_used)), x_used,
+        slack,
+    )  # fmt: skip
+    y = Planes(
+        1, s.rows, s.columns, s.filters, 1, 1,
+        down * line, _rounded(max(y_rows * line, down * line + y_used)), y_used,
+        slack,
+    )  # fmt: skip
+    return Tile(tile, pitch), x, y
+
+
+@jit
+def _places(planes, tile, phase, first, images):
+    """Where each position of a plane is in a batch, or -1: of the edges, too.
+
+    Positions are those of a whole plane, `before` included.
+    """
+    p = planes
+    places = np.full(p.size, -1, np.int64)
+    at_y, at_x = phase // p.stride_x, phase % p.stride_x
+    present = min(tile.images, images - first)
+    for row in range(_ceil(p.height - at_y, p.stride_y)):
+        for column in range(_ceil(p.width - at_x, p.stride_x)):
+            y, x = row * p.stride_y + at_y, column * p.stride_x + at_x
+            at = p.before + (row * tile.pitch + column) * tile.images
+            for n in range(present):
+                pixel = ((first + n) * p.height + y) * p.width + x
+                places[at + n] = pixel * p.channels
+    return places
+
+
+@jit
+def _pack(planes, tile, batch, first, images):
+    """The planes of a tile, zeros around."""
+    p = planes
+    packed = np.empty(2 * p.slack + p.count * p.channels * p.size, np.float32)
+    packed[: p.slack] = 0
+    packed[packed.size - p.slack :] = 0
+    whole = p.channels - p.channels % BLOCK
+    for phase in range(p.count):
+        places = _places(p, tile, phase, first, images)
+        start = p.slack + phase * p.channels * p.size
+        for at in range(0, p.size, BLOCK):
+            for c in range(0, whole, BLOCK):
+                to = start + c * p.size + at
+                transpose(packed, to, p.size, batch, places, at, c)
+            for c in range(whole, p.channels):
+                for k in range(at, at + BLOCK):
+                    place = places[k]
+                    value = batch[place + c] if place >= 0 else np.float32(0)
+                    packed[start + c * p.size + k] = value
+    return packed
+
+
+@jit
+def _unpack(lines, used, batch, places, before, channel, channels):
+    """A block of channels, from lines of `used` positions, to a batch."""
+    count = min(BLOCK, channels - channel)
+    for at in range(0, used, BLOCK):
+        if count == BLOCK:
+            transpose_back(batch, places, before + at, channel, lines, at, used)
+        else:
+            for k in range(at, at + BLOCK):
+                place = places[before + k]
+                if place >= 0:
+                    for c in range(count):
+                        batch[place + channel + c] = lines[c * used + k]
+
+
+@jit
+def _tap(shape, planes, tile, tap):
+    """The phase that a tap reads, and how far from its own position."""
+    s = shape
+    y, x = tap // s.kernel_x - s.pad_y, tap % s.kernel_x - s.pad_x
+    phase = y % s.stride_y * s.stride_x + x % s.stride_x
+    shift = y // s.stride_y * tile.pitch + x // s.stride_x
+    return phase, shift * tile.images
+
+
+@jit
+def _input_rows(shape, planes, tile):
+    """Where in packed inputs each row (tap, channel) of a kernel reads."""
+    taps, channels = shape.kernel_y * shape.kernel_x, shape.channels
+    table = np.empty(taps * channels, np.int64)
+    for tap in range(taps):
+        phase, shift = _tap(shape, planes, tile, tap)
+        start = planes.slack + planes.before + shift
+        for c in range(channels):
+            row = phase * channels + c
+            table[tap * channels + c] = start + row * planes.size
+    return table
+
+
+@jit
+def _output_rows(planes):
+    """Where in packed outputs each channel begins, `before` included."""
+    start = planes.slack + planes.before
+    return start + np.arange(planes.channels) * planes.size
+
+
+@jit
+def _add(lines, at, size, values, index, begin, end, table, packed, by):
+    """Adds a row's nonzeros times planes, to lines[at : at + size]."""
+    done = 0
+    while done + 64 <= size:
+        add_products(
+            64, lines, at + done, values, index, begin, end, table,
+            packed, by + done,
+        )  # fmt: skip
+        done += 64
+    if done + 32 <= size:
+        add_products(
+            32, lines, at + done, values, index, begin, end, table,
+            packed, by + done,
+        )  # fmt: skip
+        done += 32
+    if done < size:
+        add_products(
+            16, lines, at + done, values, index, begin, end, table,
+            packed, by + done,
+        )  # fmt: skip
+
+
+@jit
+def _forward_tile(geometry, images, begin, by_filter, rows, values, x, y):
+    shape = _shape(geometry)
+    tile, of_x, of_y = _plan(shape, images)
+    packed = _pack(of_x, tile, x, begin, images)
+    table = _input_rows(shape, of_x, tile)
+    places = _places(of_y, tile, 0, begin, images)
+    size = of_y.used
+    lines = np.empty(BLOCK * size, np.float32)
+    for first in range(0, shape.filters, BLOCK):
+        lines[:] = 0
+        for f in range(first, min(first + BLOCK, shape.filters)):
+            _add(
+                lines, (f - first) * size, size, values, rows,
+                by_filter[f], by_filter[f + 1], table, packed, 0,
+            )  # fmt: skip
+        _unpack(lines, size, y, places, of_y.before, first, shape.filters)
+
+
+@jit
+def _input_gradient_tile(
+    geometry, images, begin, by_row, filters, values, g, dx
+):
+    shape = _shape(geometry)
+    tile, of_x, of_y = _plan(shape, images)
+    packed = _pack(of_y, tile, g, begin, images)
+    table = _output_rows(of_y)
+    size, channels = of_x.used, shape.channels
+    lines = np.empty(BLOCK * size, np.float32)
+    for phase in range(of_x.count):
+        places = _places(of_x, tile, phase, begin, images)
+        for first in range(0, channels, BLOCK):
+            lines[:] = 0
+            for tap in range(shape.kernel_y * shape.kernel_x):
+                reads, shift = _tap(shape, of_x, tile, tap)
+                if reads != phase:
+                    continue
+                for c in range(first, min(first + BLOCK, channels)):
+                    row = tap * channels + c
+                    _add(
+                        lines, (c - first) * size, size, values, filters,
+                        by_row[row], by_row[row + 1], table, packed, -shift,
+                    )  # fmt: skip
+            _unpack(lines, size, dx, places, of_x.before, first, channels)
+
+
+@jit
+def _weight_gradient_tile(geometry, images, begin, by_row, filters, x, g, dw):
+    shape = _shape(geometry)
+    tile, of_x, of_y = _plan(shape, images)
+    packed_x = _pack(of_x, tile, x, begin, images)
+    packed_g = _pack(of_y, tile, g, begin, images)
+    x_rows, g_rows = _input_rows(shape, of_x, tile), _output_rows(of_y)
+    for row in range(x_rows.size):
+        j, end = by_row[row], by_row[row + 1]
+        while j + 4 <= end:
+            add_dots(
+                4, dw, j, of_y.used, packed_x, x_rows[row], packed_g, g_rows,
+                filters,
+            )  # fmt: skip
+            j += 4
+        while j < end:
+            add_dots(
+                1, dw, j, of_y.used, packed_x, x_rows[row], packed_g, g_rows,
+                filters,
+            )  # fmt: skip
+            j += 1
+
+
+@jit
+def _tiles(geometry, x):
+    """The images of a batch of inputs, those of a tile, and the threads."""
+    shape = _shape(geometry)
+    images = x.size // (shape.height * shape.width * shape.channels)
+    return images, _plan(shape, images)[0].images, shape.threads
+
+
+def forward(geometry, by_filter, rows, order, values, x, y):
+    """Writes the product with x to y."""
+    images, step, _ = _tiles(geometry, x)
+    values = values[order]
+    for t in prange(_ceil(images, step)):
+        _forward_tile(geometry, images, t * step, by_filter, rows, values, x, y)
+
+
+def input_gradient(geometry, by_row, filters, values, g, dx):
+    """Writes the gradient by x to dx, of g, the gradient by y."""
+    images, step, _ = _tiles(geometry, dx)
+    for t in prange(_ceil(images, step)):
+        _input_gradient_tile(
+            geometry, images, t * step, by_row, filters, values, g, dx
+        )
+
+
+def weight_gradient(geometry, by_row, filters, x, g, dw):
+    """Writes the gradient by each nonzero to dw, of g, the gradient by y."""
+    images, step, threads = _tiles(geometry, x)
+    tiles = _ceil(images, step)
+    parts = max(min(threads, tiles), 1)
+    sums = np.zeros((parts, dw.size), np.float32)
+    for part in prange(parts):
+        for t in range(part, tiles, parts):
+            _weight_gradient_tile(
+                geometry, images, t * step, by_row, filters, x, g, sums[part]
+            )
+    dw[:] = sums[0]
+    for part in range(1, parts):
+        dw += sums[part]
+
+
+@functools.cache
+def compiled(name, threaded):
+    """One of the three kernels above, compiled when it is first called.
+
+    Args:
+        name: Its name.
+        threaded: Whether tiles are shared out among Numba's threads.
+    """
+    options = {"nogil": True, "error_model": "numpy", "parallel": threaded}
+    return kept(
+        globals()[name],
+        f"{name}_threaded" if threaded else name,
+        functools.partial(numba.njit, **options),
+    )
+
+
+def kept(function, name, compiler, **names):
+    """A function, compiled and kept on disk where there is a folder for it.
+
+    Args:
+        function: A function of this package.
+        name: By which it is kept: what differs must be named differently.
+        compiler: `numba.njit` or `numba.cfunc`, with its other arguments.
+        **names: What the function finds by name besides.
+    """
+    function = types.FunctionType(
+        function.__code__, {**function.__globals__, **names}, name
+    )
+    function.__qualname__ = name
+    try:
+        return compiler(cache=True)(function)
+    except RuntimeError:
+        return compiler()(function)

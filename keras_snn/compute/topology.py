@@ -1,0 +1,134 @@
+"""Where the nonzeros of a kernel are: what is stored in place of a mask."""
+
+import math
+import typing
+
+import numpy as np
+
+MOST = 2**31 - 1  # Nonzeros, rows or channels that an int32 counts.
+
+
+class Topology(typing.NamedTuple):
+    """The nonzeros of a kernel as int32 arrays, by row and by channel.
+
+    A kernel of shape (..., in, out) has a row for each input of an output
+    channel, so nonzeros in the order of rows are those of the kernel in its
+    own order. Behind the last nonzero, arrays may have room for more.
+
+    Attributes:
+        by_row: (rows + 1,): the nonzeros of row r are those from `by_row[r]`
+            until before `by_row[r + 1]`.
+        filters: (room,): the output channel of each nonzero, in increasing
+            order within a row.
+        by_filter: (out + 1,): as `by_row`, in the order of output channels.
+        rows: (room,): the row of each nonzero in that order.
+        order: (room,): its place in the order of rows.
+    """
+
+    by_row: np.ndarray
+    filters: np.ndarray
+    by_filter: np.ndarray
+    rows: np.ndarray
+    order: np.ndarray
+
+    @classmethod
+    def of_positions(cls, positions, shape, room):
+        """That of the nonzeros at flat positions, in increasing order.
+
+        Args:
+            positions: Int array, in increasing order, without doubles.
+            shape: The kernel's.
+            room: Int, at least as many as there are positions.
+        """
+        rows, filters = np.divmod(positions, shape[-1])
+        order = np.argsort(filters, kind="stable")
+        rest = np.arange(len(positions), room, dtype=np.int32)
+        zeros = np.zeros_like(rest)
+        return cls(
+            _starts(rows, math.prod(shape[:-1])),
+            np.concatenate([filters.astype(np.int32), zeros]),
+            _starts(filters, shape[-1]),
+            np.concatenate([rows[order].astype(np.int32), zeros]),
+            np.concatenate([order.astype(np.int32), rest]),
+        )
+
+    @property
+    def count(self):
+        """How many nonzeros there are."""
+        return int(self.by_row[-1])
+
+    def positions(self):
+        """The flat positions of the nonzeros, an int64 array."""
+        rows = np.repeat(
+            np.arange(len(self.by_row) - 1, dtype=np.int64),
+            np.diff(self.by_row),
+        )
+        channels = len(self.by_filter) - 1
+        return rows * channels + self.filters[: self.count]
+
+
+def positions_of_file(by_row, filters, shape, name):
+    """The flat positions that a file's arrays tell, if they are sound.
+
+    Args:
+        by_row: As in `Topology`.
+        filters: As in `Topology`.
+        shape: The kernel's.
+        name: The layer's, for the error.
+
+    Raises:
+        ValueError: If they are not the nonzeros of such a kernel: kernels
+            would read and write beyond their arrays.
+    """
+    by_row, filters = np.asarray(by_row), np.asarray(filters)
+    rows, channels = math.prod(shape[:-1]), shape[-1]
+    wrong = None
+    if any(a.dtype.kind not in "iu" or a.ndim != 1 for a in (by_row, filters)):
+        wrong = f"arrays of {by_row.dtype} and {filters.dtype}"
+    elif len(by_row) != rows + 1:
+        wrong = f"{len(by_row) - 1} rows in place of {rows}"
+    else:
+        by_row, filters = by_row.astype(np.int64), filters.astype(np.int64)
+        if by_row[0] != 0 or (np.diff(by_row) < 0).any():
+            wrong = "rows that do not follow each other"
+        elif by_row[-1] > len(filters):
+            wrong = f"rows of {by_row[-1]} nonzeros, and {len(filters)} stored"
+    if wrong is None:
+        filters = filters[: by_row[-1]]
+        if ((filters < 0) | (filters >= channels)).any():
+            wrong = f"output channels outside [0, {channels})"
+    if wrong is None:
+        positions = (
+            np.repeat(np.arange(rows), np.diff(by_row)) * channels + filters
+        )
+        if (np.diff(positions) <= 0).any():
+            wrong = "nonzeros of a row that are not in increasing order"
+    if wrong is not None:
+        raise ValueError(
+            "A file must tell where the nonzeros of a kernel are, or memory "
+            "that is not the layer's would be read; this one is damaged. "
+            f"Received, for the layer {name!r} with a kernel of shape {shape}: "
+            f"{wrong}"
+        )
+    return positions
+
+
+def check_counts(shape, room):
+    """Refuse a kernel with more than an int32 counts.
+
+    Args:
+        shape: The kernel's.
+        room: How many nonzeros it shall have.
+    """
+    if max(room, math.prod(shape[:-1]), shape[-1]) > MOST:
+        raise ValueError(
+            f"A sparse kernel holds at most {MOST} nonzeros, rows and output "
+            "channels, which its indices count in 32 bits: split the layer. "
+            f"Received: {room} nonzeros in a kernel of shape {shape}"
+        )
+
+
+def _starts(places, count):
+    starts = np.zeros(count + 1, np.int64)
+    np.cumsum(np.bincount(places, minlength=count), out=starts[1:])
+    return starts.astype(np.int32)

@@ -1,0 +1,280 @@
+"""The innermost loops, as LLVM vectors: what Numba alone leaves in memory.
+
+Each handles `width` positions at a time, in registers. LLVM cuts the vectors
+to what the processor has.
+
+All take whole arrays and offsets into them, and check nothing.
+"""
+
+from llvmlite import ir
+from numba import types
+from numba.core.errors import RequireLiteralValue
+from numba.extending import intrinsic
+
+BLOCK = 16  # Positions and channels that `transpose` turns at once.
+
+_F32 = ir.FloatType()
+_I32 = ir.IntType(32)
+_I64 = ir.IntType(64)
+
+
+@intrinsic
+def add_products(
+    context, width, out, at, values, index, begin, end, table, source, by
+):
+    """out[at:] += sum of values[j] * source[table[index[j]] + by:].
+
+    The sum is over j in [begin, end), of `width` positions.
+    """
+    lanes = _literal(width)
+
+    def generate(context, builder, signature, arguments):
+        vector = ir.VectorType(_F32, lanes)
+        _, out, at, values, index, begin, end, table, source, by = (
+            _pointer(context, builder, kind, argument)
+            for kind, argument in zip(signature.args, arguments, strict=True)
+        )
+        target = _vector_at(builder, out, at, vector)
+
+        def body(j, sums):
+            value = _splat(builder, _element(builder, values, j), vector)
+            row = _element(builder, table, _element(builder, index, j))
+            address = _vector_at(builder, source, builder.add(row, by), vector)
+            line = builder.load(address, align=4)
+            return _add_product(builder, value, line, sums)
+
+        sums = _loop(builder, begin, end, builder.load(target, align=4), body)
+        builder.store(sums, target, align=4)
+        return context.get_dummy_value()
+
+    arguments = (width, out, at, values, index, begin, end)
+    return types.void(*arguments, table, source, by), generate
+
+
+@intrinsic
+def add_dots(context, count, out, at, length, a, a_at, b, table, index):
+    """out[at + k] += dot(a[a_at:], b[table[index[at + k]]:]), k < count.
+
+    The dot product is over `length` positions, a multiple of BLOCK.
+    """
+    many, lanes = _literal(count), BLOCK
+
+    def generate(context, builder, signature, arguments):
+        vector = ir.VectorType(_F32, lanes)
+        _, out, at, length, a, a_at, b, table, index = (
+            _pointer(context, builder, kind, argument)
+            for kind, argument in zip(signature.args, arguments, strict=True)
+        )
+        places = [builder.add(at, _I64(k)) for k in range(many)]
+        rows = [
+            _element(builder, table, _element(builder, index, place))
+            for place in places
+        ]
+
+        def body(block, sums):
+            begin = builder.mul(block, _I64(lanes))
+            first = builder.load(
+                _vector_at(builder, a, builder.add(a_at, begin), vector),
+                align=4,
+            )
+            added = []
+            for row, total in zip(rows, sums, strict=True):
+                address = _vector_at(
+                    builder, b, builder.add(row, begin), vector
+                )
+                line = builder.load(address, align=4)
+                added.append(_add_product(builder, first, line, total))
+            return added
+
+        blocks = builder.sdiv(length, _I64(lanes))
+        zeros = [ir.Constant(vector, [0.0] * lanes)] * many
+        sums = _loop(builder, _I64(0), blocks, zeros, body)
+        for place, total in zip(places, sums, strict=True):
+            address = builder.gep(out, [place])
+            total = _sum(builder, total, lanes)
+            builder.store(builder.fadd(builder.load(address), total), address)
+        return context.get_dummy_value()
+
+    arguments = (count, out, at, length, a, a_at, b, table, index)
+    return types.void(*arguments), generate
+
+
+@intrinsic
+def transpose(context, out, at, step, source, rows, first, column):
+    """out[at + i * step + k] = source[rows[first + k] + column + i].
+
+    For i and k below BLOCK; 0 where rows[first + k] is negative.
+    """
+
+    def generate(context, builder, signature, arguments):
+        out, at, step, source, rows, first, column = (
+            _pointer(context, builder, kind, argument)
+            for kind, argument in zip(signature.args, arguments, strict=True)
+        )
+        vector = ir.VectorType(_F32, BLOCK)
+        zeros = ir.Constant(vector, [0.0] * BLOCK)
+        lines = []
+        for k in range(BLOCK):
+            row = _element(builder, rows, builder.add(first, _I64(k)))
+            inside = builder.icmp_signed(">=", row, _I64(0))
+            row = builder.select(inside, row, _I64(0))
+            address = _vector_at(
+                builder, source, builder.add(row, column), vector
+            )
+            line = builder.load(address, align=4)
+            lines.append(builder.select(inside, line, zeros))
+        for i, line in enumerate(_transposed(builder, lines)):
+            offset = builder.add(at, builder.mul(_I64(i), step))
+            builder.store(
+                line, _vector_at(builder, out, offset, vector), align=4
+            )
+        return context.get_dummy_value()
+
+    arguments = (out, at, step, source, rows, first, column)
+    return types.void(*arguments), generate
+
+
+@intrinsic
+def transpose_back(context, out, rows, first, column, source, at, step):
+    """out[rows[first + k] + column + i] = source[at + i * step + k].
+
+    For i and k below BLOCK; nothing where rows[first + k] is negative.
+    """
+
+    def generate(context, builder, signature, arguments):
+        out, rows, first, column, source, at, step = (
+            _pointer(context, builder, kind, argument)
+            for kind, argument in zip(signature.args, arguments, strict=True)
+        )
+        vector = ir.VectorType(_F32, BLOCK)
+        lines = []
+        for i in range(BLOCK):
+            offset = builder.add(at, builder.mul(_I64(i), step))
+            lines.append(
+                builder.load(
+                    _vector_at(builder, source, offset, vector), align=4
+                )
+            )
+        for k, line in enumerate(_transposed(builder, lines)):
+            row = _element(builder, rows, builder.add(first, _I64(k)))
+            with builder.if_then(builder.icmp_signed(">=", row, _I64(0))):
+                address = _vector_at(
+                    builder, out, builder.add(row, column), vector
+                )
+                builder.store(line, address, align=4)
+        return context.get_dummy_value()
+
+    arguments = (out, rows, first, column, source, at, step)
+    return types.void(*arguments), generate
+
+
+def _literal(kind):
+    """The number that a call gives, known when it is compiled."""
+    if not isinstance(kind, types.IntegerLiteral):
+        raise RequireLiteralValue("widths and counts must be literal")
+    return kind.literal_value
+
+
+def _pointer(context, builder, kind, argument):
+    """An array's first element; an int as 64 bits."""
+    if isinstance(kind, types.Array):
+        return context.make_array(kind)(context, builder, argument).data
+    return context.cast(builder, argument, kind, types.int64)
+
+
+def _element(builder, pointer, place):
+    """pointer[place], an int as 64 bits."""
+    value = builder.load(builder.gep(pointer, [place]))
+    return builder.sext(value, _I64) if value.type == _I32 else value
+
+
+def _vector_at(builder, pointer, place, vector):
+    address = builder.gep(pointer, [place])
+    return builder.bitcast(address, vector.as_pointer())
+
+
+def _splat(builder, value, vector):
+    undefined = ir.Constant(vector, ir.Undefined)
+    single = builder.insert_element(undefined, value, _I32(0))
+    mask = ir.Constant(ir.VectorType(_I32, vector.count), [0] * vector.count)
+    return builder.shuffle_vector(single, undefined, mask)
+
+
+def _add_product(builder, a, b, total):
+    """Returns a * b + total, in one instruction where there is one."""
+    contract = ("contract",)
+    return builder.fadd(
+        builder.fmul(a, b, flags=contract), total, flags=contract
+    )
+
+
+def _sum(builder, vector, lanes):
+    """The sum of a vector's lanes, halves first."""
+    while lanes > 1:
+        lanes //= 2
+        undefined = ir.Constant(vector.type, ir.Undefined)
+        low, high = (
+            builder.shuffle_vector(
+                vector,
+                undefined,
+                ir.Constant(
+                    ir.VectorType(_I32, lanes), list(range(at, at + lanes))
+                ),
+            )
+            for at in (0, lanes)
+        )
+        vector = builder.fadd(low, high)
+    return builder.extract_element(vector, _I32(0))
+
+
+def _transposed(builder, lines):
+    """A square of vectors, turned: in log2 steps, halves change places."""
+    half = len(lines) // 2
+    while half:
+        turned = list(lines)
+        for a in range(len(lines)):
+            if a & half:
+                continue
+            b = a + half
+            for target, start in ((a, 0), (b, half)):
+                order = [
+                    (lane if not lane & half else lane - half + len(lines))
+                    + start
+                    for lane in range(len(lines))
+                ]
+                mask = ir.Constant(ir.VectorType(_I32, len(lines)), order)
+                turned[target] = builder.shuffle_vector(
+                    lines[a], lines[b], mask
+                )
+        lines, half = turned, half // 2
+    return lines
+
+
+def _loop(builder, begin, end, start, body):
+    """What `body(j, carried)` carries after j from `begin` to `end`."""
+    single = not isinstance(start, list)
+    start = [start] if single else start
+    before = builder.block
+    loop = builder.append_basic_block("loop")
+    after = builder.append_basic_block("after")
+    builder.cbranch(builder.icmp_signed("<", begin, end), loop, after)
+    builder.position_at_end(loop)
+    place = builder.phi(_I64)
+    carried = [builder.phi(value.type) for value in start]
+    results = body(place, carried[0] if single else carried)
+    results = [results] if single else results
+    following = builder.add(place, _I64(1))
+    inside = builder.block
+    builder.cbranch(builder.icmp_signed("<", following, end), loop, after)
+    builder.position_at_end(after)
+    place.add_incoming(begin, before)
+    place.add_incoming(following, inside)
+    outcomes = []
+    for phi, first, result in zip(carried, start, results, strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(result, inside)
+        outcome = builder.phi(first.type)
+        outcome.add_incoming(first, before)
+        outcome.add_incoming(result, inside)
+        outcomes.append(outcome)
+    return outcomes[0] if single else outcomes
