@@ -27,6 +27,8 @@ from keras_snn import MovementUpdate
 from keras_snn import RigLUpdate
 from keras_snn import SETUpdate
 from keras_snn import SNFSUpdate
+from keras_snn import SparseConv2D
+from keras_snn import SparseDense
 from keras_snn import SRSTEUpdate
 from keras_snn import StraightThroughLayer
 from keras_snn import TopKASTUpdate
@@ -628,6 +630,19 @@ INSTANCES = [
     *(
         wrapper(layers.Dense(3, name="inner"), ["inner/kernel"])
         for wrapper in (MaskedLayer, StraightThroughLayer, MovementLayer)
+    ),
+    SparseDense(3, 0.75, activation="relu", use_bias=False, nonzeros=5),
+    SparseConv2D(
+        3,
+        2,
+        0.75,
+        strides=2,
+        padding="same",
+        kernel_initializer="ones",
+        bias_initializer="ones",
+        kernel_regularizer="l2",
+        bias_regularizer="l2",
+        seed=1,
     ),
 ]
 

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_snn import backend
 from keras_snn.arithmetic import masks
+from keras_snn.checks import check_integer
 from keras_snn.compute import native
 from keras_snn.compute.initial_values import NonzeroInitializer
 from keras_snn.compute.product import product
@@ -65,7 +66,8 @@ class SparseLayer(keras.layers.Layer):
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.bias_regularizer = keras.regularizers.get(bias_regularizer)
-        self.seed = masks.check_seed(seed)
+        check_integer("seed", seed, 0, "which the nonzeros are drawn by")
+        self.seed = seed
         self.nonzeros = nonzeros
         # XLA of TensorFlow calls no kernel but its own.
         self.supports_jit = keras.backend.backend() != "tensorflow"
