@@ -1,10 +1,20 @@
 """One backend a process, chosen by KERAS_BACKEND as Keras does."""
 
 import os
+import tempfile
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
+# JAX compiles for longer than it computes here: compile once what many tests
+# share, and skip the costly passes.
+COMPILED = tempfile.TemporaryDirectory(prefix="jax")
+os.environ |= {
+    "JAX_COMPILATION_CACHE_DIR": COMPILED.name,
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+}
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
