@@ -1,11 +1,17 @@
-# All set-up is done here: only Python 3.11 with venv, and make, are needed.
+# All set-up is done here: only Python 3.11 with venv, and make, are needed;
+# for test-oldest, Python 3.10 where there is one.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BACKEND ?= tensorflow jax torch
 BIN = $(VENV)/bin
+OLDEST_PYTHON ?= $(shell \
+  PYENV_VERSION=3.10 python3.10 -c "import sys; print(sys.executable)" \
+  2>/dev/null || echo $(PYTHON))
+OLDEST_VENV ?= .venv-oldest
+OLDEST_TESTS ?= tests/test_battery.py tests/masking tests/test_conversion.py
 PIP = $(BIN)/pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-oldest lint format clean
 .DELETE_ON_ERROR:
 
 # The main job, minutes on two cores: TensorFlow alone is enough for it.
@@ -18,6 +24,14 @@ test: $(VENV)/.dev
 	@set -e; for backend in $(BACKEND); do \
 	  echo "== tests on $$backend"; \
 	  KERAS_BACKEND=$$backend $(BIN)/python -m pytest; \
+	done
+
+# The core on the oldest of all that it runs on, in an environment of its own.
+test-oldest: $(OLDEST_VENV)/.made
+	@set -e; for backend in $(BACKEND); do \
+	  echo "== oldest tests on $$backend"; \
+	  KERAS_BACKEND=$$backend $(OLDEST_VENV)/bin/python -m pytest \
+	    $(OLDEST_TESTS); \
 	done
 
 lint: $(VENV)/.ruff
@@ -48,5 +62,12 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	$(PIP) --no-deps imagecorruptions-imaug
 	touch $@
 
+# Neither the extra `tensorflow`, for TFLite, nor `dev` is the core's.
+$(OLDEST_VENV)/.made: pyproject.toml constraints-oldest.txt
+	$(OLDEST_PYTHON) -m venv $(OLDEST_VENV)
+	$(OLDEST_VENV)/bin/pip install --quiet --constraint constraints-oldest.txt \
+	  --editable . tensorflow jax torch hypothesis pytest
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST_VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -337,6 +337,8 @@ OPTIMIZERS = {
     "mixed_float16": lambda: optimizers.SGD(0.1, momentum=0.9),
     "mixed_bfloat16": lambda: optimizers.Adam(0.05),
 }
+if not hasattr(optimizers, "ScheduleFreeAdamW"):  # Keras is older than it.
+    del OPTIMIZERS["ScheduleFreeAdamW"]
 
 
 def check(method, training):
@@ -458,9 +460,13 @@ def test_every_optimizer_of_keras_is_enrolled():
         for name, kind in vars(optimizers).items()
         if inspect.isclass(kind) and issubclass(kind, optimizers.Optimizer)
     }
-    assert of_keras - ours == {"Optimizer", "Muon", "MultiOptimizer"}
+    others = {"Optimizer", "Muon", "MultiOptimizer"}
+    assert of_keras - ours == others & of_keras
 
 
+@pytest.mark.skipif(
+    not hasattr(optimizers, "Muon"), reason="Keras is older than Muon"
+)
 def test_muon_trains_what_is_active_and_strip_drops_the_rest():
     model = model_of(0.5, optimizers.Muon(0.05))
     masks = get_masks(model)

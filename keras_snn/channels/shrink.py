@@ -91,7 +91,7 @@ class _Copier:
 
     def _copy(self, layer):
         if isinstance(layer, keras.Sequential):
-            return self.model(layer, self._input(layer.inputs[0]))
+            return self.model(layer, [self._input(layer.inputs[0])])
         if isinstance(layer, keras.Model):
             inputs = keras.tree.map_structure(self._input, layer.input)
             return self.model(layer, inputs)

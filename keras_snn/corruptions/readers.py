@@ -12,7 +12,7 @@ import numpy as np
 from keras_snn.corruptions.apply import CORRUPTIONS
 from keras_snn.corruptions.apply import EXTRA_CORRUPTIONS
 from keras_snn.corruptions.checks import check_choice
-from keras_snn.corruptions.engine import require
+from keras_snn.extras import require
 
 _LEVELS = 5
 _TFDS_NAMES = {
@@ -88,7 +88,7 @@ def load_tfds_cifar10_corrupted(corruption, severity, *, data_dir=None):
         ImportError: If tensorflow-datasets is not installed.
     """
     _check(corruption, severity)
-    tfds = require("tensorflow_datasets", extra="vision")
+    tfds = require("tensorflow_datasets", "cifar10_corrupted")
     name = _TFDS_NAMES.get(corruption, corruption)
     images, labels = tfds.as_numpy(
         tfds.load(

@@ -12,6 +12,7 @@ from keras_snn.datasets.npz import read_npz
 from keras_snn.datasets.source import Source
 from keras_snn.datasets.source import checked
 from keras_snn.datasets.source import hold_out_last
+from keras_snn.extras import missing
 
 IMAGE_SHAPE = (32, 32, 3)
 
@@ -76,11 +77,8 @@ def _builder(name, folder):
         import tensorflow_datasets as tfds
 
         return tfds.builder(name, data_dir=folder)
-    except ImportError as error:
-        raise ImportError(
-            f"Without a local file, {name} comes from TensorFlow Datasets, "
-            'which is not installed: pip install "keras-snn[vision]"'
-        ) from error
+    except ModuleNotFoundError as error:
+        raise missing(error.name, f"{name} without a local file") from error
 
 
 def _download(builder):

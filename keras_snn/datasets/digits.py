@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_snn.datasets.source import Source
 from keras_snn.datasets.source import Split
+from keras_snn.extras import require
 
 
 def read(data_dir, seed):
@@ -17,21 +18,15 @@ def read(data_dir, seed):
             "Argument `data_dir` must be None for the digits, which come with "
             f"scikit-learn. Received: data_dir={str(data_dir)!r}"
         )
-    try:
-        from sklearn.datasets import load_digits
-        from sklearn.model_selection import train_test_split
-    except ImportError as error:
-        raise ImportError(
-            "The digits come with scikit-learn, which is not installed: "
-            'pip install "keras-snn[vision]"'
-        ) from error
-    images, labels = load_digits(return_X_y=True)
+    datasets = require("sklearn.datasets", "The data set 'digits'")
+    selection = require("sklearn.model_selection", "The data set 'digits'")
+    images, labels = datasets.load_digits(return_X_y=True)
     grey = np.rint(images.reshape(-1, 8, 8, 1) * (255 / 16)).astype("uint8")
     x = grey.repeat(4, axis=1).repeat(4, axis=2).repeat(3, axis=3)
     y = labels.astype("int32")
 
     def part(rows, fraction):
-        return train_test_split(
+        return selection.train_test_split(
             rows, test_size=fraction, stratify=y[rows], random_state=seed
         )
 

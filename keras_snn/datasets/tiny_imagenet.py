@@ -17,6 +17,7 @@ import numpy as np
 from keras_snn.datasets.file_tree import file_tree
 from keras_snn.datasets.source import Source
 from keras_snn.datasets.source import Split
+from keras_snn.extras import require
 
 NAME = "tiny-imagenet-200"
 URL = f"http://cs231n.stanford.edu/{NAME}.zip"
@@ -185,18 +186,12 @@ def _number(name):
 
 
 def _decoded(tree, files):
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError(
-            "The JPEGs of TinyImageNet are decoded by Pillow, which is not "
-            'installed: pip install "keras-snn[vision]"'
-        ) from error
+    pillow = require("PIL.Image", "TinyImageNet, of JPEGs,")
     x = np.empty((len(files), *IMAGE_SHAPE), "uint8")
     for pixels, (name, _) in zip(x, files, strict=True):
         data = io.BytesIO(tree.read(name))
         try:
-            with Image.open(data, formats=["JPEG"]) as image:
+            with pillow.open(data, formats=["JPEG"]) as image:
                 if image.size != IMAGE_SHAPE[:2]:
                     raise ValueError(f"it has {image.size} pixels")
                 pixels[:] = np.asarray(image.convert("RGB"))

@@ -9,6 +9,7 @@ import statistics
 from pathlib import Path
 
 from keras_snn.experiments.methods import METHODS
+from keras_snn.extras import require
 from keras_snn.files import written
 
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#666666"
@@ -33,14 +34,7 @@ def pyplot():
     Raises:
         ImportError: If matplotlib is not installed.
     """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            "Figures are drawn by matplotlib, which is not installed: "
-            'pip install "keras-snn[plot]"'
-        ) from error
-    return plt
+    return require("matplotlib.pyplot", "A figure")
 
 
 def save(figure, path):

@@ -18,6 +18,7 @@ import zipfile
 import keras
 
 from keras_snn.export import inputs
+from keras_snn.extras import missing
 from keras_snn.masking.keras_private import flattened_layers
 
 SPARSE = ("EXPERIMENTAL_SPARSITY",)
@@ -26,15 +27,15 @@ _STANDARD_ERROR = threading.Lock()
 
 
 def check_installed():
-    """Raises ImportError if what converts or runs a file is missing."""
+    """Raises ImportError if what converts or runs a file is missing or old."""
+    if tuple(map(int, keras.__version__.split(".")[:2])) < (3, 13):
+        raise ImportError(
+            "Export to TFLite needs Keras 3.13 or newer, and that Python 3.11: "
+            f"pip install 'keras>=3.13'. Received: Keras {keras.__version__}"
+        )
     for module in ("tensorflow", "ai_edge_litert"):
         if importlib.util.find_spec(module) is None:
-            raise ImportError(
-                "Export to TFLite needs TensorFlow, which converts, and "
-                "ai-edge-litert, which runs the file; on every backend: "
-                'pip install "keras-snn[tensorflow]". '
-                f"Received: no module {module!r}"
-            )
+            raise missing(module, "Export to TFLite, on any backend,")
 
 
 def convert(model, signature, files, folder):

@@ -74,7 +74,8 @@ def export_tflite(
             samples do not fit the model.
         RuntimeError: If the model cannot be converted, or the file does not
             run, or its outputs differ.
-        ImportError: If TensorFlow or ai-edge-litert is missing.
+        ImportError: If TensorFlow or ai-edge-litert is missing, or Keras is
+            older than 3.13.
 
     Example:
 

@@ -87,15 +87,12 @@ def slots(optimizer, weight):
     for part in _parts(optimizer):
         variables = getattr(part, "_trainable_variables", [])
         places = [i for i, v in enumerate(variables) if v is weight]
+        own = {id(v) for v in part.variables} if places else ()
         for name, value in vars(part).items() if places else ():
             if not isinstance(value, list) or len(value) != len(variables):
                 continue
             slot = value[places[0]]
-            if (
-                isinstance(slot, keras.Variable)
-                and slot is not weight
-                and slot.shape == weight.shape
-            ):
+            if id(slot) in own and slot.shape == weight.shape:
                 accumulates = name == "_accumulators"
                 start = part.initial_accumulator_value if accumulates else 0.0
                 yield slot, start

@@ -195,7 +195,8 @@ class MaskedLayer(keras.layers.Wrapper):
                 variable.assign(after)
         # Copies, since a loss is known by its identity, and the inner layers
         # that made these would claim them once more.
-        self.add_loss([ops.copy(loss) for loss in scope.losses])
+        for loss in scope.losses:
+            self.add_loss(ops.copy(loss))
         return outputs
 
     @property

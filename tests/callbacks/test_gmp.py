@@ -221,6 +221,7 @@ def test_a_fit_from_a_later_epoch_counts_shares_of_all_of_training():
 @pytest.mark.skipif(
     keras.backend.backend() == "torch", reason="Keras runs one at a time there"
 )
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras 3.6.
 def test_several_steps_an_execution():
     model = model_of(run_eagerly=False, steps_per_execution=3)
     schedule = PolynomialDecay(0.1, 0.7, 0, 9, power=1, frequency=2)
@@ -240,7 +241,8 @@ def batches():
 def test_data_of_unknown_length():
     schedule = PolynomialDecay(0, 0.8, 0, 4, frequency=2)
     seen = fit(model_of(), schedule, epochs=1, data=batches())
-    assert seen[:6] == [0, 0, 0.7, 0.7, 0.8, 0.8]
+    # Keras 3.6 takes a first batch to build by: one less is trained on.
+    assert seen[:5] == [0, 0, 0.7, 0.7, 0.8] and seen[-1] == 0.8
     model = model_of()
     with pytest.raises(ValueError, match="`steps_per_epoch`.*unknown length"):
         fit(model, DuringTraining(0.8), epochs=1, data=batches())

@@ -134,7 +134,7 @@ def test_a_tfds_set_is_read(tmp_path):
     np.testing.assert_array_equal(images, x[labels])
 
 
-def test_without_tfds_the_extra_is_named(monkeypatch):
+def test_without_tfds_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(ImportError, match=r"keras-snn\[vision\]"):
+    with pytest.raises(ImportError, match="pip install tensorflow-datasets$"):
         load_tfds_cifar10_corrupted("fog", 1)

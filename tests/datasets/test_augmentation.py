@@ -193,8 +193,10 @@ def test_bad_arguments(arguments, message):
         augmented(**{"x": X, "y": Y, **arguments})
 
 
-@pytest.mark.parametrize("module", ["keras_cv", "tensorflow"])
-def test_missing_extra(monkeypatch, module):
+@pytest.mark.parametrize(
+    "module, package", [("keras_cv", "keras-cv"), ("tensorflow", "tensorflow")]
+)
+def test_missing_package(monkeypatch, module, package):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=r"keras-snn\[vision\]"):
+    with pytest.raises(ImportError, match=f"pip install {package}$"):
         augmented(X, Y)

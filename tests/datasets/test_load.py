@@ -61,9 +61,9 @@ class TestDigits:
         with pytest.raises(ValueError, match="come with scikit-learn"):
             load("digits", data_dir=tmp_path)
 
-    def test_missing_extra(self, monkeypatch):
+    def test_missing_package(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-        with pytest.raises(ImportError, match=r"keras-snn\[vision\]"):
+        with pytest.raises(ImportError, match="pip install scikit-learn$"):
             load("digits")
 
 

@@ -91,7 +91,7 @@ def test_no_network(monkeypatch):
         load("cifar10")
 
 
-def test_missing_extra(monkeypatch):
+def test_missing_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    with pytest.raises(ImportError, match=r"keras-snn\[vision\]"):
+    with pytest.raises(ImportError, match="pip install tensorflow-datasets$"):
         load("cifar100")

@@ -294,8 +294,8 @@ def test_no_network(monkeypatch):
         load("tiny_imagenet")
 
 
-def test_missing_extra(tmp_path, monkeypatch):
+def test_missing_package(tmp_path, monkeypatch):
     path = zipped(tmp_path, files(train=2))
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(ImportError, match=r"keras-snn\[vision\]"):
+    with pytest.raises(ImportError, match="pip install Pillow$"):
         read(path)

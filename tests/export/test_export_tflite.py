@@ -417,7 +417,13 @@ def test_folder_as_path(tmp_path):
         export_tflite(dense_net(2), tmp_path / "folder.tflite")
 
 
-def test_missing_extra(tmp_path, monkeypatch):
+def test_a_keras_that_writes_no_tflite_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(keras, "__version__", "3.12.4")
+    with pytest.raises(ImportError, match="Keras 3.13 .*: Keras 3.12.4$"):
+        export_tflite(dense_net(2), tmp_path / "model.tflite")
+
+
+def test_missing_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
-    with pytest.raises(ImportError, match=r"keras-snn\[tensorflow\]"):
+    with pytest.raises(ImportError, match="pip install ai-edge-litert$"):
         export_tflite(dense_net(2), tmp_path / "model.tflite")

@@ -117,7 +117,7 @@ LAYERS = {
         ),
     ),
     "conv_lstm": (
-        layers.ConvLSTM1D(2, 2),
+        layers.ConvLSTM1D(2, 3),
         (3, 4, 2),
         None,
         kernels(*(f"conv_lstm_cell/{k}" for k in RECURRENT)),

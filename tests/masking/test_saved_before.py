@@ -1,5 +1,7 @@
 """Files saved before modules moved load: configs carry module paths."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import keras
@@ -22,9 +24,21 @@ WRAPPERS = {
 }
 
 
+def number(version):
+    return tuple(map(int, version.split(".")[:2]))
+
+
+def loaded(path):
+    with zipfile.ZipFile(path) as file:
+        saved_by = json.loads(file.read("metadata.json"))["keras_version"]
+    if number(saved_by) > number(keras.__version__):
+        pytest.skip("Keras reads no file of a later Keras")
+    return keras.saving.load_model(path)
+
+
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_a_model_of_version_0_1(name):
-    model = keras.saving.load_model(SAVED / f"{name}.keras")
+    model = loaded(SAVED / f"{name}.keras")
     expected = np.load(SAVED / f"{name}.npy")
     np.testing.assert_allclose(model.predict_on_batch(X), expected, atol=1e-5)
     assert [type(each) for each in masked_layers(model)] == [WRAPPERS[name]]
