@@ -11,7 +11,7 @@ def missing():
     try:
         import numba  # noqa: F401
     except ImportError:
-        return 'Numba is not installed: pip install "keras-snn[fast]"'
+        return "Numba is not installed: pip install numba"
     return None
 
 
