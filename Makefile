@@ -10,8 +10,9 @@ OLDEST_PYTHON ?= $(shell \
 OLDEST_VENV ?= .venv-oldest
 OLDEST_TESTS ?= tests/test_battery.py tests/masking tests/test_conversion.py
 PIP = $(BIN)/pip install --quiet --constraint constraints.txt
+TESTS = $(BACKEND:%=test-%)
 
-.PHONY: demo test test-oldest lint format clean
+.PHONY: demo test $(TESTS) test-oldest lint format clean
 .DELETE_ON_ERROR:
 
 # The main job, minutes on two cores: TensorFlow alone is enough for it.
@@ -19,12 +20,16 @@ demo: $(VENV)/.demo
 	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 \
 	  $(BIN)/python recipes/adversarial_vgg16.py
 
-# The suite, once a backend, each in a process of its own.
+# The suite, once a backend, each in a process of its own, two at a time. What
+# one prints is kept together, but by the make of macOS, which is too old.
+SYNC = $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 test: $(VENV)/.dev
-	@set -e; for backend in $(BACKEND); do \
-	  echo "== tests on $$backend"; \
-	  KERAS_BACKEND=$$backend $(BIN)/python -m pytest; \
-	done
+	@echo "== tests on $(BACKEND): each is shown when it has ended"
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(SYNC) $(TESTS)
+
+$(TESTS): test-%: $(VENV)/.dev
+	@echo "== tests on $*"
+	@KERAS_BACKEND=$* $(BIN)/python -m pytest
 
 # The core on the oldest of all that it runs on, in an environment of its own.
 test-oldest: $(OLDEST_VENV)/.made
