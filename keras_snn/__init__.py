@@ -20,6 +20,7 @@ from keras_snn.callbacks.set import SETUpdate
 from keras_snn.callbacks.snfs import SNFSUpdate
 from keras_snn.callbacks.sr_ste import SRSTEUpdate
 from keras_snn.callbacks.top_kast import TopKASTUpdate
+from keras_snn.choosing.by_score import prune_by_score
 from keras_snn.compute.sparse_conv import SparseConv2D
 from keras_snn.compute.sparse_dense import SparseDense
 from keras_snn.conversion import sparsify
@@ -27,6 +28,7 @@ from keras_snn.conversion import strip
 from keras_snn.export import ExportReport
 from keras_snn.export import export_tflite
 from keras_snn.masking.mask_state import get_masks
+from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import set_masks
 from keras_snn.masking.mask_state import sparsity
 from keras_snn.masking.masked_layer import MaskedLayer
@@ -71,8 +73,10 @@ __all__ = [
     "get_masks",
     "grasp",
     "hardness",
+    "masked_weights",
     "models",
     "patterns",
+    "prune_by_score",
     "prune_channels",
     "prune_magnitude",
     "prune_random",

@@ -203,7 +203,7 @@ def _from_mapping(shapes, sparsity, mapping):
     return sparsities
 
 
-def counts(shapes, sparsities, at_most=None, steps=None):
+def counts(shapes, sparsities, at_most=None, steps=None, *, keep_each=True):
     """Active weights of each layer: whole numbers that meet the total.
 
     Each is its density times its size to within one weight, and their sum is
@@ -216,6 +216,8 @@ def counts(shapes, sparsities, at_most=None, steps=None):
             beyond, where weights only go. Defaults to none.
         steps: Mapping of name to int: counts are multiples of it. The total is
             then met to within half a step. Defaults to 1 for each.
+        keep_each: Whether a layer without weights is an error. Defaults to
+            True.
 
     Returns:
         A dict of name to int.
@@ -242,7 +244,7 @@ def counts(shapes, sparsities, at_most=None, steps=None):
             missing -= step[place]
     active = {n: int(c) for n, c in zip(shapes, whole * step, strict=True)}
     empty = [name for name, n in active.items() if n == 0]
-    if empty:
+    if keep_each and empty:
         raise ValueError(
             "A sparsity must leave every layer at least one weight, or the "
             "layer's output is constant. Received: "

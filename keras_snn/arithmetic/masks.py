@@ -73,16 +73,16 @@ def top_k(scores, k, among=None):
     return _as_mask(scores.shape, candidates[_largest(values, k)])
 
 
-def global_top_k(scores, k, among=None):
+def global_top_k(scores, k, among=None, *, keep_each=True):
     """Masks of the `k` highest scores over many tensors.
-
-    Every tensor keeps its highest score, however low, since a tensor without
-    weights cuts the network; the total is `k` all the same.
 
     Args:
         scores: Mapping of name to float array, of any shapes.
         k: How many to keep in all.
         among: Mapping of name to bool array, the candidates. Defaults to all.
+        keep_each: Whether every tensor keeps its highest score, however low,
+            since a tensor without weights cuts the network; the total is `k`
+            all the same. Defaults to True.
 
     Returns:
         A dict of name to bool array with exactly `k` True in all. Of equal
@@ -91,19 +91,21 @@ def global_top_k(scores, k, among=None):
     Raises:
         ValueError: If a score is NaN or infinite, naming the tensor, or `k` is
             smaller than the number of tensors or larger than that of the
-            candidates, or a tensor has none.
+            candidates, or a tensor has none. Where tensors may be left empty,
+            `k` must be 1 at least.
     """
-    if k < len(scores):
+    if k < (len(scores) if keep_each else 1):
+        of_each = " of each tensor" if keep_each else ""
         raise ValueError(
-            "A global mask must keep at least one weight of each tensor, or "
-            "the layers without weights cut the network. "
+            f"A global mask must keep at least one weight{of_each}, or the "
+            "layers without weights cut the network. "
             f"Received: {k} active weights for {len(scores)} tensors"
         )
     candidates, values = [], []
     for name, score in scores.items():
         score = check_scores(np.asarray(score), name)
         of_tensor = _candidates(score, None if among is None else among[name])
-        if not len(of_tensor):
+        if keep_each and not len(of_tensor):
             raise ValueError(
                 "A global mask must find a candidate in each tensor, or the "
                 f"layer is cut. Received: none in {name!r}"
@@ -111,7 +113,11 @@ def global_top_k(scores, k, among=None):
         candidates.append(of_tensor)
         values.append(score.ravel()[of_tensor])
     starts = np.cumsum([0] + [len(v) for v in values[:-1]])
-    best = [s + int(np.argmax(v)) for s, v in zip(starts, values, strict=True)]
+    best = [
+        start + int(np.argmax(of_tensor))
+        for start, of_tensor in zip(starts, values, strict=True)
+        if keep_each
+    ]
     values = np.concatenate(values)
     chosen = np.zeros(len(values), bool)
     chosen[best] = True

@@ -5,14 +5,118 @@ whole model, or within each layer at the sparsity that a distribution gives.
 """
 
 import numpy as np
+from keras import ops
 
 from keras_snn import patterns
 from keras_snn.arithmetic import masks
 from keras_snn.choosing.lamp import lamp
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import set_masks
 from keras_snn.masking.mask_state import shapes_of
 from keras_snn.masking.mask_state import total_size
 
 SCOPES = ("global", "layer", "lamp")
+
+
+def prune_by_score(
+    model,
+    scores,
+    sparsity=None,
+    *,
+    scope="global",
+    distribution=None,
+    pattern=None,
+    revive=False,
+    keep_layers=True,
+    optimizer=None,
+):
+    """Keeps the weights of the highest scores: a pruning method of your own.
+
+    Args:
+        model: A Keras model with masks.
+        scores: Mapping of the path of each masked weight to an array of its
+            shape, such as `keras_snn.masked_weights` helps to make.
+        sparsity: Fraction of zeros over all masked weights, in [0, 1). A
+            pattern such as `"2:4"` tells it.
+        scope: `"global"`: the highest scores of the whole model. `"layer"`:
+            those of each layer. `"lamp"`: as global, by the LAMP scores of
+            magnitudes, see `prune_magnitude`.
+        distribution: Which sparsity each layer gets, as for `sparsify`.
+            Implies the scope `"layer"`, whose default is `"uniform"`; the
+            scope `"lamp"` shares out by itself.
+        pattern: Which masks are allowed, as for `sparsify`. N:M and constant
+            fan-in imply the scope `"layer"`.
+        revive: Whether inactive weights compete as well. Defaults to False:
+            pruning only removes weights.
+        keep_layers: Whether every layer keeps one weight at least. Defaults
+            to True; False lets layers collapse, as the published code of most
+            methods does.
+        optimizer: The Keras optimizer of a training loop of your own.
+            Defaults to the one the model was compiled with.
+
+    Returns:
+        The masks, a dict of weight path to bool array.
+
+    Raises:
+        ValueError: If the model has no masks, a weight has no score of its
+            shape or one that is NaN or infinite, the sparsity is not in
+            [0, 1), below that of the model, or so high that a layer would be
+            empty, or a weight cannot have the pattern. Nothing has changed
+            then.
+
+    Example:
+
+    ```python
+    # "Deconstructing Lottery Tickets", https://arxiv.org/abs/1905.01067:
+    # weights stay whose magnitude has grown the most.
+    start = {
+        path: abs(masked.weight_array())
+        for path, masked in keras_snn.masked_weights(model).items()
+    }
+    model.fit(x, y)
+    growth = {
+        path: abs(masked.weight_array()) - start[path]
+        for path, masked in keras_snn.masked_weights(model).items()
+    }
+    keras_snn.prune_by_score(model, growth, 0.9)
+    ```
+    """
+    sparsity = patterns.get(pattern).sparsity(sparsity)
+    weights = masked_weights(model)
+    chosen = masks_by_score(
+        weights,
+        _of_weights(scores, weights),
+        sparsity,
+        scope=scope,
+        distribution=distribution,
+        pattern=pattern,
+        revive=revive,
+        keep_layers=keep_layers,
+    )
+    set_masks(
+        model,
+        chosen,
+        optimizer=optimizer,
+        requested=sparsity,
+        keep_layers=keep_layers,
+    )
+    return chosen
+
+
+def _of_weights(scores, weights):
+    """The scores as arrays, in the order of the weights, which they fit."""
+    shapes = shapes_of(weights)
+    arrays = {
+        path: ops.convert_to_numpy(s) if ops.is_tensor(s) else np.asarray(s)
+        for path, s in scores.items()
+    }
+    if {path: array.shape for path, array in arrays.items()} != shapes:
+        raise ValueError(
+            "Scores must be of the shapes of the masked weights, one array for "
+            f"each: {shapes}. Received: "
+            f"{ {path: array.shape for path, array in arrays.items()} }"
+        )
+    return {path: arrays[path] for path in weights}
 
 
 def masks_by_score(
@@ -24,6 +128,8 @@ def masks_by_score(
     distribution=None,
     revive=False,
     pattern=None,
+    keep_layers=True,
+    among=None,
 ):
     """Masks that keep the active weights of the highest scores.
 
@@ -33,15 +139,12 @@ def masks_by_score(
         weights: Dict of path to `MaskedWeight`, from `masked_weights`.
         scores: Mapping of path to float array of the weight's shape.
         sparsity: Fraction of zeros in all, in [0, 1).
-        scope: `"global"`: the highest scores of the whole model, yet at least
-            one in each layer. `"layer"`: the highest of each layer. `"lamp"`:
-            as global, by the LAMP scores of magnitudes.
-        distribution: Which sparsity each layer gets, as for `sparsify`.
-            Implies the scope `"layer"`, whose default is `"uniform"`; the
-            scope `"lamp"` shares out by itself.
-        revive: Whether inactive weights compete as well.
-        pattern: Which masks are allowed, as for `sparsify`. Where it is one of
-            every layer by itself, the scope is `"layer"`.
+        scope: As for `prune_by_score`.
+        distribution: Likewise.
+        revive: Likewise.
+        pattern: Likewise.
+        keep_layers: Likewise.
+        among: Masks of the weights that compete, in place of the active ones.
 
     Returns:
         A dict of path to bool array.
@@ -55,7 +158,7 @@ def masks_by_score(
     sparsity = pattern.sparsity(sparsity)
     check_scope(scope)
     of_layers = patterns.for_weights(pattern, weights)
-    active = active_masks(weights)
+    active = active_masks(weights) if among is None else among
     if revive:
         active = {path: mask | True for path, mask in active.items()}
     if scope == "lamp":
@@ -82,6 +185,7 @@ def masks_by_score(
             {path: of_layers[path].units(s) for path, s in scores.items()},
             units,
             among={p: of_layers[p].units(m) == 1 for p, m in active.items()},
+            keep_each=keep_layers,
         )
         return {
             path: of_layers[path].weights(mask, shapes[path])
@@ -89,7 +193,12 @@ def masks_by_score(
         }
     available = {path: int(mask.sum()) for path, mask in active.items()}
     counts = patterns.counts(
-        of_layers, weights, sparsity, distribution or "uniform", available
+        of_layers,
+        weights,
+        sparsity,
+        distribution or "uniform",
+        available,
+        keep_each=keep_layers,
     )
     for path, score in scores.items():
         masks.check_scores(score, path)

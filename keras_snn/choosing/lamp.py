@@ -8,6 +8,9 @@ https://arxiv.org/abs/2010.07611. A weight's score is
 and one threshold for the whole model then says how sparse each layer is. The
 largest of a layer has the score 1, so that no layer is emptied. It is the
 scope `"lamp"` of whatever prunes by magnitude.
+
+Differs from the paper's code: of equal scores at the threshold the first stay,
+where it keeps all.
 """
 
 import numpy as np

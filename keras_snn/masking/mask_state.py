@@ -108,7 +108,9 @@ def get_masks(model):
     }
 
 
-def set_masks(model, masks, *, optimizer=None, requested=None):
+def set_masks(
+    model, masks, *, optimizer=None, requested=None, keep_layers=True
+):
     """Changes masks of a model: all at once, or, on an error, none.
 
     Weights that are dropped or grown start from 0, and so do the optimizer's
@@ -123,6 +125,8 @@ def set_masks(model, masks, *, optimizer=None, requested=None):
         optimizer: The Keras optimizer of a training loop of your own.
             Defaults to the one the model was compiled with.
         requested: The sparsity that was asked for, in [0, 1), for `summary`.
+        keep_layers: Whether a mask that leaves its layer no weights is an
+            error. Defaults to True; False is for the study of layer collapse.
 
     Raises:
         ValueError: If a path is unknown, a shape differs, a value is neither 0
@@ -138,7 +142,10 @@ def set_masks(model, masks, *, optimizer=None, requested=None):
     if requested is not None:
         check_sparsity(requested, "requested")
     weights = masked_weights(model)
-    masks = {p: _checked(p, mask, weights) for p, mask in masks.items()}
+    masks = {
+        path: _checked(path, mask, weights, keep_layers)
+        for path, mask in masks.items()
+    }
     write_masks(
         weights,
         {path: weights[path].mask_array() for path in masks},
@@ -216,7 +223,7 @@ def total_size(weights):
     return sum(math.prod(shape) for shape in shapes_of(weights).values())
 
 
-def _checked(path, mask, weights):
+def _checked(path, mask, weights, keep_layers):
     if path not in weights:
         raise ValueError(
             "A mask must belong to a masked weight of the model, or it would "
@@ -236,7 +243,7 @@ def _checked(path, mask, weights):
             f"weight is active or not. Received: dtype {mask.dtype} with other "
             "values"
         )
-    if not mask.any():
+    if keep_layers and not mask.any():
         raise ValueError(
             f"The mask of {path!r} must keep at least one weight, or the "
             "layer's output is constant. Received: a mask without any"

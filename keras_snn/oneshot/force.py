@@ -9,41 +9,49 @@ exponentially over the rounds, and in each a weight's score is
 with w as it was before any pruning. FORCE lets pruned weights come back in a
 later round; Iter-SNIP does not.
 
-Differs from the paper: every round sees the same batch.
+Differs from the paper's code: every round sees the same samples, where it draws
+a batch anew; every layer keeps a weight, unless `keep_layers=False`.
 """
 
-import numpy as np
-
-from keras_snn.choosing.by_score import active_masks
-from keras_snn.choosing.by_score import magnitudes
-from keras_snn.choosing.by_score import masks_by_score
-from keras_snn.gradients import loss_gradients
+from keras_snn.choosing.in_rounds import masks_in_rounds
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import set_masks
-from keras_snn.masking.mask_state import sparsity as sparsity_of
-from keras_snn.schedules import exponential
+from keras_snn.oneshot.snip import sensitivity
 
 
-def force(model, x, y, sparsity, *, rounds=60, revive=True, loss=None):
+def force(
+    model,
+    x,
+    y,
+    sparsity,
+    *,
+    rounds=60,
+    revive=True,
+    loss=None,
+    batch_size=None,
+    keep_layers=True,
+):
     """Prunes at initialisation in rounds, each by SNIP's score.
 
     Args:
         model: A Keras model with masks, such as `sparsify(model, 0.0)`.
-        x: One batch of inputs.
-        y: Its targets.
+        x: Inputs, one batch or more.
+        y: Their targets.
         sparsity: Fraction of zeros over all masked weights, in [0, 1).
         rounds: Int >= 1; one round is SNIP. Defaults to 60, the official
             code's, at one gradient each.
         revive: Whether weights that a round pruned may come back. Defaults to
             True, FORCE; False is Iter-SNIP.
         loss: A Keras loss, or its name. Defaults to the compiled one.
+        batch_size: As for `snip`.
+        keep_layers: As for `snip`.
 
     Returns:
         The masks, a dict of weight path to bool array.
 
     Raises:
-        ValueError: As `snip` does, or if `rounds` is no whole number >= 1.
-            Nothing has changed then: masks are set after the last round.
+        ValueError: As `snip` does. Nothing has changed then: masks are set
+            after the last round.
 
     Example:
 
@@ -54,41 +62,15 @@ def force(model, x, y, sparsity, *, rounds=60, revive=True, loss=None):
     ```
     """
     weights = masked_weights(model)
-    # Fails now if the last round would.
-    masks_by_score(weights, magnitudes(weights), sparsity)
-    chosen = active_masks(weights)
-    for target in exponential(
-        sparsity, rounds, initial_sparsity=sparsity_of(model)
-    ):
-        scores = sensitivity_at(model, weights, chosen, x, y, loss)
-        if not revive:
-            scores = {
-                path: np.where(
-                    chosen[path], score, -1.0
-                )  # All others are >= 0.
-                for path, score in scores.items()
-            }
-        chosen = masks_by_score(weights, scores, target)
-    set_masks(model, chosen, requested=float(sparsity))
-    return chosen
-
-
-def sensitivity_at(model, weights, chosen, x, y, loss=None):
-    """|w * dL/dw| of each masked weight where only the chosen are not 0."""
-    gradients = loss_gradients(
-        model,
-        [masked.weight for masked in weights.values()],
-        x,
-        y,
-        loss,
-        at=[
-            (masked.weight, np.where(chosen[path], masked.weight_array(), 0))
-            for path, masked in weights.items()
-        ],
+    chosen = masks_in_rounds(
+        weights,
+        lambda masks: sensitivity(
+            model, weights, x, y, loss, masks=masks, batch_size=batch_size
+        ),
+        sparsity,
+        rounds,
+        revive=revive,
+        keep_layers=keep_layers,
     )
-    return {
-        path: np.abs(masked.weight_array() * gradient)
-        for (path, masked), gradient in zip(
-            weights.items(), gradients, strict=True
-        )
-    }
+    set_masks(model, chosen, requested=float(sparsity), keep_layers=keep_layers)
+    return chosen

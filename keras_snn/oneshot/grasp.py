@@ -9,39 +9,60 @@ loss on one batch, removing a weight changes |g|^2 by about twice
 so the weights of the highest such score go, and those stay whose removal would
 lessen the gradient flow most.
 
-Differs from the paper: classifiers keep their own initialisation, where its
-code draws them anew; the batch is taken whole, not in two halves. On TensorFlow
+Differs from the paper's code: classifiers keep their own initialisation, where
+it draws them anew; samples are taken at once, not in two halves, which matters
+to BatchNorm alone; every layer keeps a weight; see the arguments. On TensorFlow
 the Hessian lacks a small term where BatchNorm trains: `tf.nn.moments` holds the
 mean fixed within the variance, which is right for first derivatives alone.
 """
 
+import functools
+
 import keras
+import numpy as np
 from keras import ops
 
-from keras_snn.arithmetic import masks
 from keras_snn.backend import gradient
 from keras_snn.backend import hessian_vector_product
-from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.choosing.in_rounds import masks_in_rounds
 from keras_snn.gradients import loss_function
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import set_masks
+from keras_snn.oneshot.in_batches import mean_over_batches
 
 TEMPERATURE = 200.0  # Of the official code, github.com/alecwangcq/GraSP.
 
 
-def grasp(model, x, y, sparsity, *, loss=None, temperature=None):
+def grasp(
+    model,
+    x,
+    y,
+    sparsity,
+    *,
+    loss=None,
+    temperature=None,
+    batch_size=None,
+    rounds=1,
+    keep_layers=True,
+):
     """Keeps the active weights that the gradient flow rests on.
 
     Args:
         model: A Keras model with masks, such as `sparsify(model, 0.0)`.
-        x: One batch of inputs; the paper takes ten of each class.
-        y: Its targets.
+        x: Inputs, of which the paper takes ten of each class.
+        y: Their targets.
         sparsity: Fraction of zeros over all masked weights, in [0, 1).
         loss: A Keras loss, or its name. Defaults to the compiled one.
         temperature: What outputs are divided by before the loss, > 0, so that
             an initial classifier is unsure of all classes alike. Defaults to
             200, the official code's, for a loss with `from_logits=True`, and
             to 1 for any other, whose outputs are no logits.
+        batch_size: Samples a gradient at a time, an int >= 1: both g and H g
+            are averaged over the batches. Defaults to None, all at once; half
+            of the samples are what the official code takes.
+        rounds: Int >= 1. Defaults to 1, the paper's; with more, each scores
+            what the one before left, at sparsities as those of `force`.
+        keep_layers: As for `snip`.
 
     Returns:
         The masks, a dict of weight path to bool array.
@@ -58,16 +79,42 @@ def grasp(model, x, y, sparsity, *, loss=None, temperature=None):
     keras_snn.grasp(model, x[:100], y[:100], sparsity=0.9, loss=loss)
     ```
     """
-    masks.check_sparsity(sparsity)
     weights = masked_weights(model)
-    scores = flow_kept(model, weights, x, y, loss, temperature)
-    chosen = masks_by_score(weights, scores, sparsity)
-    set_masks(model, chosen, requested=float(sparsity))
+    chosen = masks_in_rounds(
+        weights,
+        lambda masks: flow_kept(
+            model,
+            weights,
+            x,
+            y,
+            loss,
+            temperature,
+            masks=masks,
+            batch_size=batch_size,
+        ),
+        sparsity,
+        rounds,
+        keep_layers=keep_layers,
+    )
+    set_masks(model, chosen, requested=float(sparsity), keep_layers=keep_layers)
     return chosen
 
 
-def flow_kept(model, weights, x, y, loss=None, temperature=None):
-    """The product w * (H g) of each masked weight, by path."""
+def flow_kept(
+    model,
+    weights,
+    x,
+    y,
+    loss=None,
+    temperature=None,
+    *,
+    masks=None,
+    batch_size=None,
+):
+    """The product w * (H g) of each masked weight, by path; see `sensitivity`.
+
+    With several batches it is that of the mean H and the mean g.
+    """
     if temperature is None:
         logits = _takes_logits(model.loss if loss is None else loss)
         temperature = TEMPERATURE if logits else 1.0
@@ -76,22 +123,36 @@ def flow_kept(model, weights, x, y, loss=None, temperature=None):
             "Argument `temperature` must be > 0, or the order of outputs is "
             f"lost. Received: {temperature=}"
         )
-    function, values = loss_function(
+    arrays = {path: masked.weight_array() for path, masked in weights.items()}
+    loss_on = functools.partial(
+        loss_function,
         model,
         [masked.weight for masked in weights.values()],
+        loss=loss,
+        temperature=temperature,
+        at=masks
+        and [
+            (masked.weight, np.where(masks[path], arrays[path], 0))
+            for path, masked in weights.items()
+        ],
+    )
+    gradients = mean_over_batches(
+        lambda x, y: _arrays(gradient(*loss_on(x, y))), x, y, batch_size
+    )
+    products = mean_over_batches(
+        lambda x, y: _arrays(hessian_vector_product(*loss_on(x, y), gradients)),
         x,
         y,
-        loss,
-        temperature=temperature,
+        batch_size,
     )
-    gradients = gradient(function, values)
-    products = hessian_vector_product(function, values, gradients)
     return {
-        path: masked.weight_array() * ops.convert_to_numpy(product)
-        for (path, masked), product in zip(
-            weights.items(), products, strict=True
-        )
+        path: arrays[path] * product
+        for path, product in zip(weights, products, strict=True)
     }
+
+
+def _arrays(tensors):
+    return [ops.convert_to_numpy(tensor) for tensor in tensors]
 
 
 def _takes_logits(loss):

@@ -6,15 +6,19 @@ train once more with a fresh optimizer. With the weights of the beginning in
 place of the trained ones it is the lottery ticket, see `LotteryTicket`.
 """
 
-from keras_snn import patterns
 from keras_snn.choosing.by_score import magnitudes
-from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.choosing.by_score import prune_by_score
 from keras_snn.masking.mask_state import masked_weights
-from keras_snn.masking.mask_state import set_masks
 
 
 def prune_magnitude(
-    model, sparsity=None, *, scope="global", distribution=None, pattern=None
+    model,
+    sparsity=None,
+    *,
+    scope="global",
+    distribution=None,
+    pattern=None,
+    keep_layers=True,
 ):
     """Keeps the active weights of the largest magnitude.
 
@@ -27,10 +31,12 @@ def prune_magnitude(
             sparsity for the Magnitude-based Pruning",
             https://arxiv.org/abs/2010.07611.
         distribution: Which sparsity each layer gets: `"uniform"`, `"erk"` (the
-            paper's OMP_ERK), `"erdos_renyi"`, a function or a mapping. Implies
-            the scope `"layer"`, whose default is `"uniform"`; LAMP takes none.
+            paper's OMP_ERK), or another, as for `sparsify`. Implies the
+            scope `"layer"`, whose default is `"uniform"`; LAMP takes none.
         pattern: Which masks are allowed, as for `sparsify`. N:M and constant
             fan-in imply the scope `"layer"`.
+        keep_layers: Whether every layer keeps one weight at least. Defaults
+            to True; False lets layers collapse.
 
     Returns:
         The masks, a dict of weight path to bool array.
@@ -50,16 +56,12 @@ def prune_magnitude(
     keras_snn.prune_magnitude(model, 0.9)
     ```
     """
-    pattern = patterns.get(pattern)
-    sparsity = pattern.sparsity(sparsity)
-    weights = masked_weights(model)
-    masks = masks_by_score(
-        weights,
-        magnitudes(weights),
+    return prune_by_score(
+        model,
+        magnitudes(masked_weights(model)),
         sparsity,
         scope=scope,
         distribution=distribution,
         pattern=pattern,
+        keep_layers=keep_layers,
     )
-    set_masks(model, masks, requested=sparsity)
-    return masks

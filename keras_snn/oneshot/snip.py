@@ -8,7 +8,8 @@ https://arxiv.org/abs/1810.02340. Of one mini-batch, a weight's score is
 and the highest of the whole network stay, before any training.
 
 Differs from the paper: scores are not divided by their sum, which changes no
-order; the network keeps its own initialisation.
+order; the network keeps its own initialisation; every layer keeps a weight,
+unless `keep_layers=False`.
 """
 
 import numpy as np
@@ -16,10 +17,11 @@ import numpy as np
 from keras_snn import patterns
 from keras_snn.arithmetic import masks
 from keras_snn.choosing.by_score import active_masks
-from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.choosing.in_rounds import masks_in_rounds
 from keras_snn.gradients import loss_gradients
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import set_masks
+from keras_snn.oneshot.in_batches import mean_over_batches
 
 
 def snip(
@@ -29,25 +31,34 @@ def snip(
     sparsity=None,
     *,
     loss=None,
+    batch_size=None,
+    rounds=1,
     ratios_only=False,
     pattern=None,
+    keep_layers=True,
     seed=0,
 ):
     """Keeps the active weights whose removal the loss would feel most.
 
     Args:
         model: A Keras model with masks, such as `sparsify(model, 0.0)`.
-        x: One mini-batch of inputs.
-        y: Its targets.
+        x: Inputs, the paper's one mini-batch or more.
+        y: Their targets.
         sparsity: Fraction of zeros over all masked weights, in [0, 1). A
             pattern such as `"2:4"` tells it.
         loss: A Keras loss, or its name. Defaults to the compiled one.
+        batch_size: Samples a gradient at a time, an int >= 1, whose gradients
+            are averaged. Defaults to None, all at once.
+        rounds: Int >= 1. Defaults to 1, the paper's; with more it is
+            Iter-SNIP, see `force`.
         ratios_only: Keep only how many weights SNIP leaves each layer, and draw
             the positions at random, as the official code of "Are Sparse Neural
             Networks Better Hard Sample Learners?"
             (https://arxiv.org/abs/2409.09196) does. Defaults to False, the
             paper's.
         pattern: Which masks are allowed, as for `prune_magnitude`.
+        keep_layers: Whether every layer keeps one weight at least. Defaults
+            to True; the paper's False lets layers collapse.
         seed: Int >= 0, for `ratios_only`.
 
     Returns:
@@ -56,8 +67,9 @@ def snip(
     Raises:
         ValueError: If the model has no masks, there is no loss or no data, the
             sparsity is not in [0, 1), below that of the model, or so high that
-            a layer would be empty, a score is NaN or infinite, or a weight
-            cannot have the pattern. Nothing has changed then.
+            a layer would be empty, a score is NaN or infinite, a weight cannot
+            have the pattern, or an int is out of range. Nothing has changed
+            then.
 
     Example:
 
@@ -70,23 +82,52 @@ def snip(
     pattern = patterns.get(pattern)
     sparsity = pattern.sparsity(sparsity)
     weights = masked_weights(model)
-    scores = sensitivity(model, weights, x, y, loss)
-    chosen = masks_by_score(weights, scores, sparsity, pattern=pattern)
+    chosen = masks_in_rounds(
+        weights,
+        lambda masks: sensitivity(
+            model, weights, x, y, loss, masks=masks, batch_size=batch_size
+        ),
+        sparsity,
+        rounds,
+        pattern=pattern,
+        keep_layers=keep_layers,
+    )
     if ratios_only:
         chosen = _redrawn(weights, chosen, pattern, seed)
-    set_masks(model, chosen, requested=sparsity)
+    set_masks(model, chosen, requested=sparsity, keep_layers=keep_layers)
     return chosen
 
 
-def sensitivity(model, weights, x, y, loss=None):
-    """|w * dL/dw| of each masked weight, by path."""
+def sensitivity(
+    model, weights, x, y, loss=None, *, masks=None, batch_size=None
+):
+    """|w * dL/dw| of each masked weight, by path.
+
+    Args:
+        model: A Keras model with masks.
+        weights: Its `masked_weights`.
+        x: Inputs.
+        y: Their targets.
+        loss: A Keras loss, or its name. Defaults to the compiled one.
+        masks: By path, where to take dL/dw in place of the model as it is: at
+            w within these masks, and 0 outside.
+        batch_size: As for `snip`.
+    """
+    arrays = {path: masked.weight_array() for path, masked in weights.items()}
+    at = masks and [
+        (masked.weight, np.where(masks[path], arrays[path], 0))
+        for path, masked in weights.items()
+    ]
     variables = [masked.weight for masked in weights.values()]
-    gradients = loss_gradients(model, variables, x, y, loss)
+    gradients = mean_over_batches(
+        lambda x, y: loss_gradients(model, variables, x, y, loss, at=at),
+        x,
+        y,
+        batch_size,
+    )
     return {
-        path: np.abs(masked.weight_array() * gradient)
-        for (path, masked), gradient in zip(
-            weights.items(), gradients, strict=True
-        )
+        path: np.abs(arrays[path] * gradient)
+        for path, gradient in zip(weights, gradients, strict=True)
     }
 
 

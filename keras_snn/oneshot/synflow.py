@@ -18,7 +18,7 @@ gradient gives, and the paper promises nothing.
 Differs from the paper: in place of float64, scores are divided by R and, where
 R leaves the range of float32, the first masked weight is scaled by a power of
 2. Neither changes their order in a network whose biases are 0 and whose paths
-all pass that weight. Every layer keeps at least one weight.
+all pass that weight. Every layer keeps a weight, unless `keep_layers=False`.
 """
 
 import functools
@@ -33,17 +33,16 @@ from keras_snn.checks import check_inputs
 from keras_snn.choosing.by_score import active_masks
 from keras_snn.choosing.by_score import magnitudes
 from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.choosing.in_rounds import masks_in_rounds
 from keras_snn.gradients import outputs_function
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import set_masks
-from keras_snn.masking.mask_state import sparsity as sparsity_of
-from keras_snn.schedules import exponential
 
 LIMIT = 1e34  # Of R and 1 / R in float32.
 SCALES = 2.0 ** np.array([0, -37, -74, -111, 37, 74, 111])
 
 
-def synflow(model, sparsity, *, rounds=100, x=None):
+def synflow(model, sparsity, *, rounds=100, x=None, keep_layers=True):
     """Keeps the active weights that the most synaptic flow passes through.
 
     Args:
@@ -55,6 +54,8 @@ def synflow(model, sparsity, *, rounds=100, x=None):
         x: A batch of inputs in place of ones: for a subclassed model, inputs
             of unknown size, ids of an embedding, or a model that normalises,
             where ones would come out negative.
+        keep_layers: As for `snip`. SynFlow empties no layer while others have
+            weights to lose, but rounds up where few are left.
 
     Returns:
         The masks, a dict of weight path to bool array.
@@ -74,23 +75,23 @@ def synflow(model, sparsity, *, rounds=100, x=None):
     ```
     """
     weights = masked_weights(model)
-    # Fails now if the last round would.
-    masks_by_score(weights, magnitudes(weights), sparsity)
+    # Fails now if the last round would, before anything runs.
+    masks_by_score(
+        weights, magnitudes(weights), sparsity, keep_layers=keep_layers
+    )
     if x is None:
         x = _ones(model)
     check_inputs(x, model)
     flow = _Flow(model, weights, x)
-    chosen = active_masks(weights)
-    _check_grows(flow, chosen)
-    for target in exponential(
-        sparsity, rounds, initial_sparsity=sparsity_of(model)
-    ):
-        scores = {
-            path: np.where(chosen[path], score, -1.0)  # All others are >= 0.
-            for path, score in flow(chosen)[1].items()
-        }
-        chosen = masks_by_score(weights, scores, target)
-    set_masks(model, chosen, requested=float(sparsity))
+    _check_grows(flow, active_masks(weights))
+    chosen = masks_in_rounds(
+        weights,
+        lambda masks: flow(masks)[1],
+        sparsity,
+        rounds,
+        keep_layers=keep_layers,
+    )
+    set_masks(model, chosen, requested=float(sparsity), keep_layers=keep_layers)
     return chosen
 
 

@@ -84,7 +84,9 @@ def for_weights(pattern, weights):
     return bound
 
 
-def counts(of_layers, weights, sparsity, distribution, at_most=None):
+def counts(
+    of_layers, weights, sparsity, distribution, at_most=None, *, keep_each=True
+):
     """Active weights of each layer that its pattern allows.
 
     Args:
@@ -93,6 +95,7 @@ def counts(of_layers, weights, sparsity, distribution, at_most=None):
         sparsity: Fraction of zeros in all, in [0, 1).
         distribution: As for `sparsify`.
         at_most: As for `distributions.counts`.
+        keep_each: As for `distributions.counts`.
 
     Returns:
         A dict of path to int.
@@ -109,4 +112,5 @@ def counts(of_layers, weights, sparsity, distribution, at_most=None):
         distributions.layer_sparsities(shapes, sparsity, distribution),
         at_most,
         steps,
+        keep_each=keep_each,
     )

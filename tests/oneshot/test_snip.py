@@ -217,3 +217,51 @@ def test_a_model_without_masks():
     dense = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
     with pytest.raises(ValueError, match="keras_snn.sparsify"):
         snip(dense, X, Y, 0.5, loss="mse")
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 8, 20])
+def test_batches_are_averaged_by_their_samples(batch_size):
+    model = deep()
+    weights = masked_weights(model)
+    expected = sensitivity(model, weights, X, Y, "mse")
+    scores = sensitivity(model, weights, X, Y, "mse", batch_size=batch_size)
+    for path, score in scores.items():
+        np.testing.assert_allclose(score, expected[path], 1e-4, 1e-7)
+
+
+def test_batches_of_nested_inputs():
+    from keras_snn.oneshot.in_batches import mean_over_batches
+
+    def sums(x, y):
+        return [np.array([len(y), x["a"].sum(), y.sum()])]
+
+    x, y = {"a": np.arange(5.0)}, np.ones(5)
+    (mean,) = mean_over_batches(sums, x, y, 2)
+    shares = np.array([2, 2, 1]) / 5
+    np.testing.assert_allclose(
+        mean, [shares @ [2, 2, 1], shares @ [1, 5, 4], shares @ [2, 2, 1]]
+    )
+
+
+def test_rounds_are_those_of_iter_snip():
+    masks = snip(deep(), X, Y, 0.7, loss="mse", rounds=4)
+    expected = keras_snn.force(
+        deep(), X, Y, 0.7, loss="mse", rounds=4, revive=False
+    )
+    for path, mask in masks.items():
+        np.testing.assert_array_equal(mask, expected[path])
+
+
+def test_a_layer_collapses_on_request_alone():
+    def model_of():
+        model = deep()
+        first = masked_weights(model)["first/kernel"].weight
+        first.assign(first.value / 1000)
+        return model
+
+    masks = snip(model_of(), X, Y, 0.9, loss="mse")
+    assert masks["first/kernel"].any() and masks["last/kernel"].any()
+    model = model_of()
+    masks = snip(model, X, Y, 0.99, loss="mse", keep_layers=False)
+    assert sum(mask.any() for mask in masks.values()) == 1
+    assert keras_snn.sparsity(model) == pytest.approx(0.99, abs=0.01)

@@ -216,7 +216,7 @@ class DropAndGrow(MaskUpdate):
         """That share of the active weights, an int; some of them stay."""
         unit = update.pattern.unit
         active = int(np.count_nonzero(update.mask)) // unit
-        return unit * min(round(fraction * active), active - 1)
+        return unit * max(min(round(fraction * active), active - 1), 0)
 
     def shares(self, updates, dropped):
         """How many weights each layer grows: as many as it dropped."""
