@@ -27,6 +27,7 @@ from keras_snn.conversion import sparsify
 from keras_snn.conversion import strip
 from keras_snn.export import ExportReport
 from keras_snn.export import export_tflite
+from keras_snn.initialization import reinitialize
 from keras_snn.masking.mask_state import get_masks
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import set_masks
@@ -80,6 +81,7 @@ __all__ = [
     "prune_channels",
     "prune_magnitude",
     "prune_random",
+    "reinitialize",
     "schedules",
     "set_masks",
     "snip",
