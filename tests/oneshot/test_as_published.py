@@ -199,6 +199,7 @@ def test_lamp():
 
 @pytest.mark.parametrize("sparsity", [0.5, 0.8, 0.95])
 @pytest.mark.parametrize("include_kernel", [True, False])
+@pytest.mark.usefixtures("drawn_by_numpy")
 def test_erdos_renyi(sparsity, include_kernel):
     """RigL's `get_sparsities_erdos_renyi`, which rounds zeros down."""
     shapes = {"conv": (3, 3, 4, 16), "wide": (144, 40), "head": (40, 10)}
