@@ -76,7 +76,7 @@ class Pattern:
         return True
 
     def check(self, mask, name="mask"):
-        """Raises a `ValueError` if a mask has not the pattern."""
+        """Raises a `ValueError` if a mask does not have the pattern."""
         if not self.holds(mask):
             raise ValueError(
                 "Masks must have the pattern that an update is to keep: draw "
