@@ -6,11 +6,12 @@ sparse networks match or beat the dense one at some sparsities, the more so
 with little data.
 
     python recipes/corruption_vgg19.py                  # minutes
-    python recipes/corruption_vgg19.py --preset paper   # days on one GPU
+    python recipes/corruption_vgg19.py --preset paper   # 4.5 GPU-days
 
 As corruption_resnet18.py. quick: handwritten digits, an eighth of the
-channels, one seed. paper: CIFAR-100, severity 5, three seeds. Writes
-results.csv, accuracy.png and .svg, and each network.
+channels, one seed. paper: CIFAR-100, severity 5, three seeds: 276 networks,
+4.3e18 FLOPs, 4.5 GPU-days at 11 TFLOP/s. Writes results.csv, table.txt,
+accuracy.png and .svg, and each network.
 """
 
 import sys
@@ -29,7 +30,7 @@ PRESETS = {
 
 def run(settings):
     """Trains the grid, and shows it as a figure and a table."""
-    studies.compare(settings, figures.accuracy_lines)
+    return studies.compare(settings, figures.accuracy_lines)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ the same meaning.
 - `on_cpu(tensor)`: whether it can run there.
 - `map_batch(function, model, *step)`: change the batch of a `train_step`.
 - `assign_after(function, model, result)`: assign variables behind one.
+- `device()`: the name of what computes.
 """
 
 import keras
@@ -18,6 +19,7 @@ import keras
 if keras.backend.backend() == "tensorflow":
     from keras_snn.backend.tensorflow import assign_after
     from keras_snn.backend.tensorflow import call_kernel
+    from keras_snn.backend.tensorflow import device
     from keras_snn.backend.tensorflow import differentiable
     from keras_snn.backend.tensorflow import gradient
     from keras_snn.backend.tensorflow import hessian_vector_product
@@ -27,6 +29,7 @@ if keras.backend.backend() == "tensorflow":
 elif keras.backend.backend() == "jax":
     from keras_snn.backend.jax import assign_after
     from keras_snn.backend.jax import call_kernel
+    from keras_snn.backend.jax import device
     from keras_snn.backend.jax import differentiable
     from keras_snn.backend.jax import gradient
     from keras_snn.backend.jax import hessian_vector_product
@@ -36,6 +39,7 @@ elif keras.backend.backend() == "jax":
 elif keras.backend.backend() == "torch":
     from keras_snn.backend.torch import assign_after
     from keras_snn.backend.torch import call_kernel
+    from keras_snn.backend.torch import device
     from keras_snn.backend.torch import differentiable
     from keras_snn.backend.torch import gradient
     from keras_snn.backend.torch import hessian_vector_product
@@ -52,6 +56,7 @@ __all__ = [
     "assign_after",
     "call_kernel",
     "differentiable",
+    "device",
     "gradient",
     "hessian_vector_product",
     "jit",

@@ -105,6 +105,11 @@ def on_cpu(tensor):
     return jax.default_backend() == "cpu"
 
 
+def device():
+    """The name of the device that computes, such as `"cpu"`."""
+    return jax.devices()[0].device_kind
+
+
 def map_batch(function, model, state, data):
     """Apply a function to the data that Keras hands to a `train_step`.
 

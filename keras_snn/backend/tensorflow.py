@@ -122,6 +122,14 @@ def on_cpu(tensor):
     return not tf.config.get_visible_devices("GPU")
 
 
+def device():
+    """The name of the device that computes, such as `"cpu"`."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(gpu)
+        return details.get("device_name", gpu.name)
+    return "cpu"
+
+
 def map_batch(function, model, data):
     """Apply a function to the data that Keras hands to a `train_step`.
 

@@ -108,6 +108,13 @@ def on_cpu(tensor):
     return tensor.device.type == "cpu"
 
 
+def device():
+    """The name of the device that computes, such as `"cpu"`."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def map_batch(function, model, data):
     """Apply a function to the data that Keras hands to a `train_step`.
 

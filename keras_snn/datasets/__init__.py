@@ -13,9 +13,20 @@ from keras_snn.datasets.augmentation import augmented
 from keras_snn.datasets.source import Source
 from keras_snn.datasets.source import Split
 from keras_snn.datasets.source import as_float
+from keras_snn.datasets.source import merged
 from keras_snn.datasets.source import random_subset
+from keras_snn.datasets.source import whole
 
-__all__ = ["SOURCES", "Source", "Split", "augmented", "load"]
+__all__ = [
+    "SOURCES",
+    "Source",
+    "Split",
+    "as_float",
+    "augmented",
+    "load",
+    "merged",
+    "whole",
+]
 
 SOURCES = {
     "digits": digits.DIGITS,
@@ -25,14 +36,15 @@ SOURCES = {
 }
 
 
-def load(name, *, data_dir=None, data_ratio=1.0, seed=0):
+def load(name, *, data_dir=None, data_ratio=1.0, hold_out=True, seed=0):
     """Train, validation and test images with their labels.
 
-    The validation part is the last tenth of the training images, in their
-    official order, as in the code of "Are Sparse Neural Networks Better Hard
-    Sample Learners?" (arXiv 2409.09196): of CIFAR's 50,000 the first 45,000
-    train. Digits have no official parts: a stratified draw by `seed` gives a
-    fifth to the test and a tenth of the rest to the validation.
+    The validation part is a tenth of the training images, as in the code of
+    "Are Sparse Neural Networks Better Hard Sample Learners?" (arXiv
+    2409.09196): of CIFAR's 50,000 the last 5,000 in their official order, of
+    TinyImageNet's 100,000 the last 10,000 of a permutation by seed 10. Digits
+    have no official parts: a stratified draw by `seed` gives a fifth to the
+    test and a tenth of the rest to the validation.
 
     Args:
         name: `"digits"`, scikit-learn's, 8x8 enlarged to 32x32x3; `"cifar10"`
@@ -50,6 +62,8 @@ def load(name, *, data_dir=None, data_ratio=1.0, seed=0):
         data_ratio: Fraction in (0, 1] of the training part to keep: images
             drawn at random without replacement, in their order. A smaller
             fraction of the same seed is a subset of a larger one.
+        hold_out: Whether there is a validation part. If not, it is empty, and
+            its images are the last of the training part.
         seed: Int >= 0 of the random subset and of the digits' parts.
 
     Returns:
@@ -84,6 +98,7 @@ def load(name, *, data_dir=None, data_ratio=1.0, seed=0):
             "Argument `seed` must be an integer >= 0, from which images are "
             f"drawn. Received: seed={seed!r}"
         )
-    train, validation, test = SOURCES[name].read(data_dir, seed)
+    parts = SOURCES[name].read(data_dir, seed)
+    train, validation, test = parts if hold_out else whole(*parts)
     train = random_subset(train, data_ratio, seed)
     return as_float(train), as_float(validation), as_float(test)

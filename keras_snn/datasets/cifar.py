@@ -96,11 +96,13 @@ CIFAR10 = Source(
     classes=10,
     image_shape=IMAGE_SHAPE,
     flip=True,
+    images=50_000,
     read=functools.partial(read, "cifar10", 10),
 )
 CIFAR100 = Source(
     classes=100,
     image_shape=IMAGE_SHAPE,
     flip=True,
+    images=50_000,
     read=functools.partial(read, "cifar100", 100),
 )

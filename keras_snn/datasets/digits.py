@@ -35,4 +35,6 @@ def read(data_dir, seed):
     return tuple(Split(x[rows], y[rows]) for rows in (train, validation, test))
 
 
-DIGITS = Source(classes=10, image_shape=(32, 32, 3), flip=False, read=read)
+DIGITS = Source(
+    classes=10, image_shape=(32, 32, 3), flip=False, read=read, images=1437
+)

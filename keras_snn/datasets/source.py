@@ -29,12 +29,30 @@ class Source:
         flip: Whether an image keeps its class when left and right are swapped.
         read: Function `(data_dir, seed) -> (train, validation, test)`, each a
             `Split` of uint8 images and int32 labels.
+        images: How many images there are to train on, those of the validation
+            part too; what a plan counts with. None: not known before reading.
+        stem: The first convolution of a ResNet for such images: `"cifar"` or
+            `"tiny"`.
     """
 
     classes: int
     image_shape: tuple[int, int, int]
     flip: bool
     read: Callable
+    images: int | None = None
+    stem: str = "cifar"
+
+
+def merged(first, second):
+    """One split of the images of both, in this order."""
+    pairs = zip(first, second, strict=True)
+    return Split(*(np.concatenate(pair) for pair in pairs))
+
+
+def whole(train, validation, test):
+    """The parts with nothing held out: the validation part is empty."""
+    empty = Split(validation.x[:0], validation.y[:0])
+    return merged(train, validation), empty, test
 
 
 def as_float(split):

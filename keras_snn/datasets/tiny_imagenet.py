@@ -25,14 +25,17 @@ URL = f"http://cs231n.stanford.edu/{NAME}.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
 CLASSES = 200
 IMAGE_SHAPE = (64, 64, 3)
+SPLIT_SEED = 10
 
 
 def read(classes, data_dir, seed):
     """Train, validation and test; nothing is drawn, so `seed` is not used.
 
-    The last tenth of each class's training images, in the order of their
-    numbers and at least one, is the validation part. In both parts classes
-    take turns, so that neither a first batch nor a last one is of one class.
+    A tenth of the training images is the validation part: the last of a
+    permutation by NumPy's seed 10 of all of them, in the order of their names,
+    as in the code of "Are Sparse Neural Networks Better Hard Sample Learners?"
+    (arXiv 2409.09196). In all parts classes take turns, so that neither a
+    first batch nor a last one is of one class.
     """
     del seed
     path = _download() if data_dir is None else _find(Path(data_dir))
@@ -115,7 +118,7 @@ def _train_files(tree, root, labels):
         if match:
             _check_wnid(match[1], labels, name, tree)
             of_class[match[1]].append(name)
-    train, validation = [], []
+    turns, in_order = {}, []
     for wnid, names in of_class.items():
         if len(names) < 2:
             raise ValueError(
@@ -123,16 +126,17 @@ def _train_files(tree, root, labels):
                 "2 images, one to train on and one to validate on. Received: "
                 f"{len(names)}"
             )
-        turns = [
-            (turn, labels[wnid], name)
-            for turn, name in enumerate(sorted(names, key=_number))
-        ]
-        held_out = max(1, len(turns) // 10)
-        train += turns[:-held_out]
-        validation += turns[-held_out:]
+        for turn, name in enumerate(sorted(names, key=_number)):
+            turns[name] = turn, labels[wnid]
+        in_order += sorted(names)
+    held_out = max(1, len(in_order) // 10)
+    drawn = np.random.RandomState(SPLIT_SEED).permutation(len(in_order))
     return [
-        [(name, label) for _, label, name in sorted(part)]
-        for part in (train, validation)
+        [
+            (name, turns[name][1])
+            for name in sorted((in_order[i] for i in part), key=turns.get)
+        ]
+        for part in (drawn[:-held_out], drawn[-held_out:])
     ]
 
 
@@ -207,5 +211,7 @@ TINY_IMAGENET = Source(
     classes=CLASSES,
     image_shape=IMAGE_SHAPE,
     flip=True,
+    images=100_000,
+    stem="tiny",
     read=functools.partial(read, CLASSES),
 )

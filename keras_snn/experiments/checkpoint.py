@@ -1,6 +1,8 @@
 """Training that goes on where it was stopped, as if it never had been."""
 
+import math
 import time
+import warnings
 
 import keras
 
@@ -14,18 +16,21 @@ from keras_snn.masking.snapshot import snapshot
 
 
 class EpochCheckpoint(keras.callbacks.Callback):
-    """Keeps the state after the last whole epoch in a folder.
+    """Keeps the state after whole epochs in a folder.
 
     It holds all that training depends on, optimizer and random seeds too, and
     each file is whole or not there: a process may be killed at any moment.
+    Training that gives NaN is an error, after that epoch.
 
     Args:
         folder: A `pathlib.Path` of an existing folder.
+        interval: Epochs between checkpoints.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, interval=1):
         super().__init__()
         self.folder = folder
+        self.interval = interval
         self.rows = []
 
     def resume(self, model):
@@ -37,17 +42,27 @@ class EpochCheckpoint(keras.callbacks.Callback):
         Returns:
             How many epochs are done.
         """
-        found = max(self.folder.glob("epoch-*.npz"), default=None)
-        if found is None:
-            return 0
-        done = int(found.stem.partition("-")[2])
-        model.optimizer.build(model.trainable_variables)
-        restore(model, load_snapshot(found))
-        self.rows = read_json(self.folder / "history.json")[:done]
-        return done
+        for path in sorted(self.folder.glob("epoch-*.npz"), reverse=True):
+            done = int(path.stem.partition("-")[2])
+            try:
+                rows = read_json(path.with_suffix(".json"))
+                if len(rows) != done:
+                    raise ValueError(f"it tells of {len(rows)} epochs")
+                model.optimizer.build(model.trainable_variables)
+                restore(model, load_snapshot(path))
+            except Exception as error:
+                warnings.warn(
+                    f"{path} cannot be gone on from, so training begins "
+                    f"before it. Reading it: {error!r}",
+                    stacklevel=2,
+                )
+                continue
+            self.rows = rows
+            return done
+        return 0
 
     def clear(self):
-        """Removes the checkpoint; the history stays."""
+        """Removes the checkpoint."""
         for path in (*self.folder.glob("epoch-*"), *self.folder.glob(".*")):
             path.unlink()  # Hidden files are of writes that were killed.
 
@@ -57,12 +72,23 @@ class EpochCheckpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self._began
         row = {name: float(value) for name, value in (logs or {}).items()}
+        for name, value in row.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    "Training must stay finite, or its result means nothing. "
+                    f"Received: {name}={value} after epoch {epoch + 1}"
+                )
         network = getattr(self.model, "model", self.model)  # No adversary.
         row |= {"densities": layer_densities(network)}
         self.rows.append({"epoch": epoch + 1, "seconds": seconds, **row})
-        write_json(self.folder / "history.json", self.rows)
-        path = self.folder / f"epoch-{epoch + 1:06d}.npz"
+        last = epoch + 1 == self.params["epochs"]
+        if last or (epoch + 1) % self.interval == 0:
+            self._save(epoch + 1)
+
+    def _save(self, done):
+        path = self.folder / f"epoch-{done:06d}.npz"
+        write_json(path.with_suffix(".json"), self.rows)
         save_snapshot(path, snapshot(self.model))
-        for older in self.folder.glob("epoch-*.npz"):
-            if older < path:
+        for older in self.folder.glob("epoch-*"):
+            if older.stem < path.stem:
                 older.unlink()

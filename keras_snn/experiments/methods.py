@@ -1,7 +1,9 @@
 """The methods of the paper and others, as what each does in a trial.
 
 "Are Sparse Neural Networks Better Hard Sample Learners?",
-https://arxiv.org/abs/2409.09196.
+https://arxiv.org/abs/2409.09196. A method of your own is one line:
+
+METHODS["mine"] = Method("Mine", distribution="erk", callbacks=callbacks)
 """
 
 import dataclasses
@@ -13,21 +15,27 @@ from keras_snn.callbacks.gmp import GMPUpdate
 from keras_snn.callbacks.lottery import LotteryTicket
 from keras_snn.callbacks.rigl import RigLUpdate
 from keras_snn.callbacks.set import SETUpdate
+from keras_snn.experiments.rows import Row
 from keras_snn.masking.mask_state import masked_layers
+from keras_snn.masking.masked_layer import MaskedLayer
 from keras_snn.oneshot.magnitude import prune_magnitude
+from keras_snn.oneshot.random import prune_random
 from keras_snn.oneshot.snip import snip
 from keras_snn.oneshot.synflow import synflow
 from keras_snn.schedules import DuringTraining
 
 
 @dataclasses.dataclass(frozen=True)
-class Method:
-    """How a network gets and keeps its masks.
+class Method(Row):
+    """How a network gets and keeps its masks, and how it is drawn.
 
     Attributes:
         label: Its name in figures and tables.
+        colour: Of its lines in figures, for matplotlib. Defaults to a grey.
+        marker: Of its points in figures, for matplotlib.
         distribution: Of the random masks to begin with; None begins with every
             weight active.
+        wrapper: What `sparsify` wraps the network in.
         from_dense: Whether it prunes the trained dense network, and so trains
             twice.
         prune: Called once before training, as
@@ -38,26 +46,41 @@ class Method:
     """
 
     label: str
+    colour: str = "#777777"
+    marker: str = "."
     distribution: str | None = None
+    wrapper: type = MaskedLayer
     from_dense: bool = False
     prune: Callable = lambda model, trial, x, y, trained: None
     callbacks: Callable = lambda trial, x, y: []
 
 
 def _snip(model, trial, x, y, trained):
-    snip(model, x, y, trial.sparsity)
+    snip(
+        model,
+        x,
+        y,
+        trial.sparsity,
+        ratios_only=trial.snip_ratios_only,
+        seed=trial.seed,
+    )
 
 
 def _synflow(model, trial, x, y, trained):
     synflow(model, trial.sparsity, x=np.ones_like(x[:1]))
 
 
-def _omp(distribution):
-    def prune(model, trial, x, y, trained):
-        masked_layers(model)[0].layer.set_weights(trained)
-        prune_magnitude(model, trial.sparsity, distribution=distribution)
+def _omp(model, trial, x, y, trained):
+    masked_layers(model)[0].layer.set_weights(trained)
+    prune_magnitude(model, trial.sparsity)
 
-    return prune
+
+def _omp_erk(model, trial, x, y, trained):
+    masked_layers(model)[0].layer.set_weights(trained)
+    if trial.omp_erk_random:
+        prune_random(model, trial.sparsity, seed=trial.seed)
+    else:
+        prune_magnitude(model, trial.sparsity, distribution="erk")
 
 
 def _lth(model, trial, x, y, trained):
@@ -68,7 +91,12 @@ def _lth(model, trial, x, y, trained):
 
 
 def _gmp(trial, x, y):
-    schedule = DuringTraining(trial.sparsity, interval=trial.interval)
+    schedule = DuringTraining(
+        trial.sparsity,
+        begin=trial.gmp_begin,
+        end=trial.gmp_end,
+        interval=trial.interval,
+    )
     return [GMPUpdate(schedule)]
 
 
@@ -80,17 +108,66 @@ def _rigl(trial, x, y):
     return [RigLUpdate((x, y), trial.interval, unit="epochs", seed=trial.seed)]
 
 
+# Colours are those of Okabe and Ito, "Color Universal Design", and a few more,
+# which people with any colour vision tell apart; markers do, too. Options are
+# the official code's way, where it is not the paper's.
+UPDATED = ("interval",)
+
 METHODS = {
-    "dense": Method("Dense"),
-    "snip": Method("SNIP", prune=_snip),
-    "synflow": Method("SynFlow", prune=_synflow),
-    "set": Method("SET", distribution="erk", callbacks=_set),
-    "gmp": Method("GMP", callbacks=_gmp),
-    "omp": Method("OMP", from_dense=True, prune=_omp(None)),
-    "lth": Method("LTH", from_dense=True, prune=_lth),
-    "omp_erk": Method("OMP_ERK", from_dense=True, prune=_omp("erk")),
-    "random": Method("Random Pruning", distribution="erk"),
-    "uniform": Method("Uniform Pruning", distribution="uniform"),
-    "rigl": Method("RigL", distribution="erk", callbacks=_rigl),
+    "dense": Method("Dense", "#000000", "o", fields=()),
+    "snip": Method(
+        "SNIP",
+        "#0072B2",
+        "o",
+        prune=_snip,
+        fields=(),
+        options={"snip_ratios_only": False},
+    ),
+    "synflow": Method("SynFlow", "#332288", "d", prune=_synflow, fields=()),
+    "set": Method(
+        "SET",
+        "#D55E00",
+        "s",
+        distribution="erk",
+        callbacks=_set,
+        fields=UPDATED,
+    ),
+    "gmp": Method(
+        "GMP",
+        "#009E73",
+        "^",
+        callbacks=_gmp,
+        fields=UPDATED,
+        options={"gmp_begin": 0.1, "gmp_end": 0.8},
+    ),
+    "omp": Method(
+        "OMP", "#CC79A7", "D", from_dense=True, prune=_omp, fields=()
+    ),
+    "lth": Method(
+        "LTH", "#E69F00", "v", from_dense=True, prune=_lth, fields=()
+    ),
+    "omp_erk": Method(
+        "OMP_ERK",
+        "#56B4E9",
+        "P",
+        from_dense=True,
+        prune=_omp_erk,
+        fields=(),
+        options={"omp_erk_random": False},
+    ),
+    "random": Method(
+        "Random Pruning", "#7A7A00", "X", distribution="erk", fields=()
+    ),
+    "uniform": Method(
+        "Uniform Pruning", "#999999", "*", distribution="uniform", fields=()
+    ),
+    "rigl": Method(
+        "RigL",
+        "#8C564B",
+        "h",
+        distribution="erk",
+        callbacks=_rigl,
+        fields=UPDATED,
+    ),
 }
 PAPER_METHODS = ("dense", "snip", "set", "gmp", "omp", "lth")

@@ -12,11 +12,10 @@ QUICK = {
     "interval": 1,
     "augment": False,
     "el2n_epoch": 2,
-    "methods": list(PAPER_METHODS),
+    "method": list(PAPER_METHODS),
     "sparsity": [0.5, 0.9],
     "data_ratio": [0.3],
-    "severity": [5],
-    "seeds": [0],
+    "seed": [0],
 }
 
 # As "Are Sparse Neural Networks Better Hard Sample Learners?" has it,
@@ -32,9 +31,8 @@ PAPER = {
     "interval": 4,
     "el2n_epoch": 20,
     "el2n_models": 10,
-    "methods": list(PAPER_METHODS),
+    "method": list(PAPER_METHODS),
     "sparsity": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
     "data_ratio": [1.0, 0.3],
-    "severity": [5],
-    "seeds": [0, 1, 2],
+    "seed": [0, 1, 2],
 }

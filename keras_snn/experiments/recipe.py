@@ -1,241 +1,201 @@
-"""What every recipe shares: its options, its folder, its table."""
+"""The command line of a recipe: its options, and what becomes of errors."""
 
 import argparse
-import importlib.metadata
-import itertools
+import dataclasses
+import importlib
+import importlib.util
 import logging
-import platform
 import sys
 from pathlib import Path
 
-import keras
+from keras_snn.experiments.grid import spelt
+from keras_snn.experiments.grid import trials
+from keras_snn.experiments.trial import TYPES
+from keras_snn.experiments.trial import all_options
 
-from keras_snn import datasets
-from keras_snn.experiments.methods import METHODS
-from keras_snn.experiments.run import run_grid
-from keras_snn.experiments.trial import Trial
-from keras_snn.files import read_json
-from keras_snn.files import write_csv
-from keras_snn.files import write_json
-
-PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "keras-cv")
-
-# Seconds for one pass of one image through a network of width 1, forward and
-# backward, on two cores: measured once, and good for a rough guess.
-SECONDS_A_PASS = {
-    "vgg16": 0.02,
-    "vgg19": 0.025,
-    "resnet18": 0.035,
-    "resnet34": 0.07,
-}
+RESULTS = Path("results")
 
 
-def options(doc, presets, arguments=None):
-    """The options of a recipe from its command line.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a recipe is told to do.
+
+    Attributes:
+        fields: The grid: see `keras_snn.experiments.grid.trials`.
+        out: Folder for table and figure.
+        store: Folder of the `Store` of trials.
+        data_dir: Where the data lies, as for `keras_snn.datasets.load`.
+        retry: Whether to run anew what failed.
+        plot_only: Whether to show what there is, and run nothing.
+        dry_run: Whether to tell what would be run, and run nothing.
+        config: Fields of `RunConfig`.
+    """
+
+    fields: dict
+    out: Path
+    store: Path = RESULTS / "store"
+    data_dir: str | None = None
+    retry: bool = False
+    plot_only: bool = False
+    dry_run: bool = False
+    config: dict = dataclasses.field(default_factory=dict)
+
+
+def options(doc, presets, arguments=None, name=None):
+    """The settings of a recipe from its command line.
 
     Args:
         doc: The recipe's docstring, for `--help`.
-        presets: Dict of preset name to a dict of options: fields of `Trial`,
-            and `methods`, `sparsity`, `data_ratio`, `severity`, `seeds`, which
-            are lists.
+        presets: Dict of preset name to a dict of fields and options of
+            `Trial`, each a value or a list of values.
         arguments: List of strings. Defaults to those of the process.
+        name: Of the recipe, for its folder. Defaults to that of the script.
 
     Returns:
-        An `argparse.Namespace` with all options set.
+        `Settings`.
+
+    Raises:
+        ValueError: If a preset has a field that a trial has not.
     """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--module", action="append", default=[])
+    for module in first.parse_known_args(arguments)[0].module:
+        load_module(module)
     parser = argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    add = parser.add_argument
+    add = parser.add_argument_group("the run").add_argument
     add("--preset", choices=sorted(presets), default="quick")
-    add("--dataset", choices=sorted(datasets.SOURCES))
     add("--data-dir", help="a local .npz file or folder with the data")
-    add("--methods", nargs="+", choices=sorted(METHODS), metavar="METHOD")
-    add("--sparsity", nargs="+", type=float, metavar="S")
-    add("--data-ratio", nargs="+", type=float, metavar="R")
-    add("--severity", nargs="+", type=int, metavar="1..6")
-    add("--seeds", nargs="+", type=int, metavar="SEED")
-    add("--epochs", type=int)
-    add("--width", type=float, help="factor on every layer's channels")
-    add("--batch-size", type=int)
-    add("--learning-rate", type=float)
-    add("--interval", type=int, help="epochs between mask updates")
-    add("--out", type=Path, help="folder for the results")
+    add("--out", type=Path, help="folder for table and figure")
+    add(
+        "--store",
+        type=Path,
+        default=RESULTS / "store",
+        help="folder of all trials, shared by recipes: %(default)s",
+    )
+    add("--retry", action="store_true", help="run anew what failed")
+    add("--plot-only", action="store_true", help="show what there is")
+    add("--dry-run", action="store_true", help="tell what would be run")
+    add("--checkpoint-interval", type=int, metavar="EPOCHS", default=1)
+    add("--tensorboard", metavar="FOLDER")
+    add("--drop-networks", action="store_true", help="keep results alone")
+    add(
+        "--module",
+        action="append",
+        help="a Python file or module to import first: methods, networks, "
+        "data and kinds of your own",
+    )
+    _add_fields(parser)
     chosen = vars(parser.parse_args(arguments))
-    given = {name: value for name, value in chosen.items() if value is not None}
-    settings = {**presets[chosen["preset"]], **given}
-    name = Path(sys.argv[0] if arguments is None else "recipe").stem
-    settings.setdefault("out", Path("results") / f"{name}-{chosen['preset']}")
-    settings.setdefault("data_dir", None)
-    return argparse.Namespace(**settings)
-
-
-def trials(settings):
-    """The grid of trials that the options span.
-
-    Args:
-        settings: What `options` returned.
-
-    Returns:
-        A list of `Trial`, each once: a dense network has one sparsity.
-    """
-    spanned = ("data_ratio", "severity", "seed", "sparsity", "method")
+    preset = chosen["preset"]
     fields = {
-        name: value
-        for name, value in vars(settings).items()
-        if name in Trial.__dataclass_fields__ and name not in spanned
+        field: chosen[field]
+        for field in (*TYPES, *all_options())
+        if chosen.get(field) is not None
     }
-    grid = itertools.product(
-        settings.data_ratio,
-        settings.severity,
-        settings.seeds,
-        settings.sparsity,
-        [method for method in METHODS if method in settings.methods],
-    )
-    return list(
-        dict.fromkeys(
-            Trial(**fields, **dict(zip(spanned, values, strict=True)))
-            for values in grid
-        )
-    )
-
-
-def begin(settings, grid):
-    """Tells what a recipe will do, and takes its folder for it.
-
-    Args:
-        settings: What `options` returned.
-        grid: List of `Trial`.
-
-    Returns:
-        The training images and their labels, all of them.
-
-    Raises:
-        ValueError: If the folder holds another configuration's results.
-    """
-    train = datasets.load(grid[0].dataset, data_dir=settings.data_dir)[0]
-    claim(settings.out, configuration(settings, grid, train))
-    print(
-        f"{len(grid)} networks ({grid[0].model}, width {grid[0].width:g}) on "
-        f"{len(train.x):,} images of {grid[0].dataset}, {grid[0].epochs} "
-        f"epochs each, on {keras.backend.backend()}: very roughly "
-        f"{minutes(grid, len(train.x)):.0f} minutes on two cores.\n"
-        f"Results go to {settings.out}/; a run that is stopped goes on where "
-        "it was.",
-        flush=True,
-    )
-    return train
-
-
-def run(settings, grid, *, export=False):
-    """Runs a recipe's grid, telling first what it will do.
-
-    Writes `config.json` before and `results.csv` after.
-
-    Args:
-        settings: What `options` returned.
-        grid: List of `Trial`.
-        export: Whether to write each network as TFLite, too.
-
-    Returns:
-        A list of results, dicts.
-    """
-    begin(settings, grid)
-    results = run_grid(
-        grid,
-        settings.out,
-        data_dir=settings.data_dir,
-        export=export,
-        say=lambda line: print(line, flush=True),
-    )
-    table = [
-        {name: v for name, v in row.items() if name != "layer_densities"}
-        for row in results
-    ]
-    write_csv(settings.out / "results.csv", table)
-    return results
-
-
-def minutes(grid, images):
-    """A guess at the time that a grid takes on two cores."""
-    seconds = 0.0
-    for trial in grid:
-        attacked = trial.hard == "adversarial"
-        passes = 1 + (trial.attack_steps if attacked else 0)
-        seconds += (
-            SECONDS_A_PASS[trial.model]
-            * trial.width**2
-            * passes
-            * images
-            * trial.data_ratio
-            * trial.epochs
-        )
-        seconds += 20  # To compile, to evaluate, to export.
-    return seconds / 60
-
-
-def configuration(settings, grid, train):
-    """Everything that decides the results, and the versions they came with."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
-    return {
-        "options": {
-            name: str(value) if isinstance(value, Path) else value
-            for name, value in vars(settings).items()
+    name = name or Path(sys.argv[0] if arguments is None else "recipe").stem
+    settings = Settings(
+        fields={**spelt(presets[preset]), **fields},
+        out=chosen["out"] or RESULTS / f"{name}-{preset}",
+        store=chosen["store"],
+        data_dir=chosen["data_dir"],
+        retry=chosen["retry"],
+        plot_only=chosen["plot_only"],
+        dry_run=chosen["dry_run"],
+        config={
+            "checkpoint_interval": chosen["checkpoint_interval"],
+            "tensorboard": chosen["tensorboard"],
+            "keep_networks": not chosen["drop_networks"],
         },
-        "trials": [trial.key for trial in grid],
-        "training_images": len(train.x),
-        "backend": keras.backend.backend(),
-        "versions": versions,
-    }
+    )
+    trials(settings.fields)  # What is wrong with them is said now.
+    return settings
 
 
-def claim(folder, config):
-    """Takes a folder for one configuration.
-
-    Raises:
-        ValueError: If it holds the results of another.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "config.json"
-    if path.exists():
-        before = read_json(path)
-        differing = sorted(
-            name
-            for name in {*before, *config} - {"versions"}
-            if before.get(name) != config.get(name)
+def _add_fields(parser):
+    """An option for each field of a trial, and each option of a row."""
+    group = parser.add_argument_group(
+        "fields of a trial", "Several values of one span a grid."
+    )
+    defaults = all_options()
+    kinds = TYPES | {name: type(value) for name, value in defaults.items()}
+    del kinds["options"]
+    for name, kind in kinds.items():
+        flags = [f"--{name.replace('_', '-')}"]
+        if name in ("method", "seed"):
+            flags.append(f"{flags[0]}s")
+        group.add_argument(
+            *flags,
+            dest=name,
+            nargs="*" if kind in (bool, tuple) else "+",
+            action=_Switch if kind is bool else None,
+            type={bool: _boolean, tuple: float}.get(kind, kind),
+            metavar=name.upper(),
         )
-        if differing:
-            raise ValueError(
-                "A folder holds the results of one configuration, or they "
-                f"would be mixed: choose another with --out. Received: "
-                f"{str(folder)!r}, which differs in {', '.join(differing)}"
-            )
-    write_json(path, config)
+
+
+class _Switch(argparse.Action):
+    """A bool: `--nesterov` alone is true."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, values or [True])
+
+
+def _boolean(text):
+    known = {"true": True, "false": False, "1": True, "0": False}
+    if text.lower() not in known:
+        raise argparse.ArgumentTypeError(f"true or false, not {text!r}")
+    return known[text.lower()]
+
+
+def load_module(name):
+    """Imports what registers rows of a user's own.
+
+    Args:
+        name: The path of a Python file, or the name of a module.
+
+    Returns:
+        The module.
+    """
+    path = Path(name)
+    if path.suffix != ".py":
+        return importlib.import_module(str(name))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def main(recipe, doc, presets, arguments=None):
     """Runs a recipe; what a user got wrong is one line, not a traceback.
 
     Args:
-        recipe: A function of the options.
+        recipe: A function of the `Settings` that returns rows.
         doc: The recipe's docstring.
         presets: As for `options`.
         arguments: List of strings. Defaults to those of the process.
 
     Returns:
-        The exit status.
+        The exit status: 0, or 1 if a trial failed, or 2 if the run did.
     """
-    settings = options(doc, presets, arguments)
     # TensorFlow takes a new network for a function traced too often.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
-        recipe(settings)
+        rows = recipe(options(doc, presets, arguments)) or []
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from here", file=sys.stderr)
+        return 130
+    failed = [row for row in rows if "error" in row]
+    if failed:
+        print(
+            f"{len(failed)} of {len(rows)} trials failed: see the files "
+            "*.failed.json in the store; --retry runs them anew",
+            file=sys.stderr,
+        )
+    return 1 if failed else 0

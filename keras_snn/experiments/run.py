@@ -1,306 +1,330 @@
 """Running trials: one, or a grid of them in turn."""
 
 import dataclasses
-import os
-import time
-from pathlib import Path
+from collections.abc import Callable
 
 import keras
-import numpy as np
 
-from keras_snn import datasets
-from keras_snn import models
-from keras_snn.attacks import PGD
-from keras_snn.attacks import AdversarialModel
-from keras_snn.attacks import adversarial_accuracy
-from keras_snn.conversion import sparsify
 from keras_snn.conversion import strip
+from keras_snn.datasets import as_float
+from keras_snn.experiments import cost
+from keras_snn.experiments import data
 from keras_snn.experiments.checkpoint import EpochCheckpoint
-from keras_snn.experiments.data import trial_data
+from keras_snn.experiments.code_version import provenance
+from keras_snn.experiments.kinds import KINDS
+from keras_snn.experiments.kinds import hard_data
 from keras_snn.experiments.methods import METHODS
-from keras_snn.experiments.progress import Progress
+from keras_snn.experiments.networks import MODELS
+from keras_snn.experiments.store import Store
+from keras_snn.experiments.training import active_parameters
+from keras_snn.experiments.training import build
+from keras_snn.experiments.training import flops_of
+from keras_snn.experiments.training import train
+from keras_snn.experiments.view import Counts
+from keras_snn.experiments.view import Lines
+from keras_snn.experiments.view import Progress
 from keras_snn.export import export_tflite
-from keras_snn.files import read_json
 from keras_snn.files import write_csv
-from keras_snn.files import write_json
 from keras_snn.flops import inference_flops
 from keras_snn.flops import layer_densities
-from keras_snn.flops import training_flops
-from keras_snn.masking.mask_state import get_masks
 from keras_snn.masking.mask_state import sparsity
-from keras_snn.models.parts import STATISTICS
 
 
-def run_grid(trials, out, *, data_dir=None, export=False, say=print):
-    """Runs trials in turn; what is done already is not done again.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """How trials are run; nothing of it changes a result.
+
+    Attributes:
+        export: Whether to write each network as TFLite, too.
+        keep_networks: Whether to keep the trained networks that nothing
+            builds on.
+        checkpoint_interval: Epochs between checkpoints.
+        tensorboard: Folder for TensorBoard, where each trial has one. None for
+            none.
+        callbacks: Called as `callbacks(trial)`; gives callbacks of your own
+            for `fit`: MLflow, Weights & Biases.
+    """
+
+    export: bool = False
+    keep_networks: bool = True
+    checkpoint_interval: int = 1
+    tensorboard: str | None = None
+    callbacks: Callable = lambda trial: []
+
+
+def plan(trials):
+    """Trials and all that they build on, each once, in an order to run them.
 
     Args:
         trials: List of `Trial`.
-        out: Folder for the results; those of each trial go to
-            `trials/<key>/`.
-        data_dir: Where the data lies, as for `keras_snn.datasets.load`.
-        export: Whether to write each network as TFLite, too.
-        say: Called with each line that tells how far it is.
 
     Returns:
-        A list of results, dicts, in the order of the trials.
+        A list of `Trial`.
     """
-    results, began = [], time.perf_counter()
-    for number, trial in enumerate(trials, 1):
-        say(f"[{number}/{len(trials)}] {describe(trial)}")
-        results.append(
-            run_trial(trial, out, data_dir=data_dir, export=export, say=say)
-        )
-        seconds = time.perf_counter() - began
-        left = seconds / number * (len(trials) - number)
-        say(
-            f"    {outcome(results[-1])}; {seconds / 60:.1f} min so far, "
-            f"about {left / 60:.1f} to go"
-        )
-    return results
+    ordered = {}
+
+    def add(trial):
+        for base in trial.builds_on:
+            add(base)
+        ordered.setdefault(trial)
+
+    for trial in trials:
+        add(trial)
+    return list(ordered)
+
+
+def run_grid(
+    trials,
+    out,
+    *,
+    data_dir=None,
+    retry=False,
+    say=print,
+    view=None,
+    on_result=None,
+    **config,
+):
+    """Runs trials in turn; what is done already is not done again.
+
+    A trial that fails is kept with its error, and the others go on. It is not
+    tried again unless told to.
+
+    Args:
+        trials: List of `Trial`.
+        out: Folder of the `Store`, where each trial is kept once.
+        data_dir: Where the data lies, as for `keras_snn.datasets.load`.
+        retry: Whether to run anew what failed before.
+        say: Called with each line that tells how far it is.
+        view: Tells how far it is in another way: see `view.py`.
+        on_result: Called with the rows so far, whenever there is a new one.
+        **config: Fields of `RunConfig`: `export`, `keep_networks`,
+            `checkpoint_interval`, `tensorboard`, `callbacks`.
+
+    Returns:
+        A list of rows, dicts, in the order of the trials: see `run_trial`. One
+        that failed has `error` in place of what was measured.
+    """
+    config, view = RunConfig(**config), view or Lines(say)
+    store, steps = Store(out, data_dir), plan(trials)
+    failed = {} if retry else failures(steps, store)
+    todo = [t for t in left(steps, trials, store, config) if t not in failed]
+    rows = {t: store.result(t) for t in steps if t not in {*todo, *failed}}
+    rows |= failed
+    speed = cost.Speed(store.measured(), provenance())
+    flops = {trial: _planned(trial, data_dir) for trial in todo}
+    counts = Counts(len(rows) - len(failed), len(failed), len(todo))
+
+    def found():
+        return [rows[trial] for trial in trials if trial in rows]
+
+    if on_result and found():
+        on_result(found())
+    while todo:
+        counts.seconds = speed.seconds(flops)
+        trial = todo.pop(0)
+        del flops[trial]
+        view.begins(describe(trial), counts)
+        export = config.export and trial in trials
+        row = rows[trial] = _attempt(trial, store, config, rows, view, export)
+        counts.count(row)
+        speed.add(row)
+        view.ends(outcome(row), counts)
+        if on_result and trial in trials:
+            on_result(found())
+    if not config.keep_networks:
+        for trial in {*steps} - {b for t in steps for b in t.builds_on}:
+            store.drop_network(trial)
+    return found()
+
+
+def _planned(trial, data_dir):
+    """The FLOPs that a trial will compute; None if they cannot be counted."""
+    try:
+        images = data.training_images(trial, data_dir)
+        return cost.computed_flops(trial, images)
+    except ValueError:  # Said when the trial itself is run.
+        return None
+
+
+def failures(steps, store):
+    """Of a plan, what failed before: a dict of trial to row."""
+    rows = {trial: store.failure(trial) for trial in steps}
+    return {t: r for t, r in rows.items() if r and not store.result(t)}
+
+
+def left(steps, trials, store, config):
+    """Of a plan, what is to be run yet.
+
+    Args:
+        steps: What `plan` returned.
+        trials: Those that were asked for.
+        store: The `Store`.
+        config: The `RunConfig`.
+
+    Returns:
+        A list of `Trial`, in the order of the plan.
+    """
+    found, wanted = [], set()
+    for trial in reversed(steps):
+        row = store.result(trial)
+        done = row is not None
+        if trial in wanted:
+            done = done and store.has_network(trial)
+        if config.export and trial in trials:
+            done = done and "tflite_bytes" in row
+        if not done:
+            found.append(trial)
+            wanted.update(trial.builds_on)
+    return found[::-1]
+
+
+def _attempt(trial, store, config, rows, view, export):
+    """The row of a trial: its result, or its error."""
+    try:
+        for base in trial.builds_on:
+            if "error" in rows[base]:
+                raise RuntimeError(
+                    "What a trial builds on must be there. Received: "
+                    f"{base.key}, which failed: {rows[base]['error']}"
+                )
+        return _result(trial, store, config, view, export)
+    except ImportError:  # No fault of the trial's.
+        raise
+    except Exception as error:
+        return store.fail(trial, error, **provenance())
+
+
+def _result(trial, store, config, view, export):
+    """The row of a trial, run if there is none or its network is missing."""
+    row = store.result(trial)
+    if row is None or not store.has_network(trial):
+        row = _trained(trial, store, config, view)
+    return exported(trial, store) if export else row
+
+
+def run_trial(trial, out, *, data_dir=None, say=print, view=None, **config):
+    """Trains and evaluates one network, or returns what it gave before.
+
+    A run that was killed goes on from its last whole epoch. What it builds on
+    is run first.
+
+    Args:
+        trial: The `Trial`.
+        out: Folder of the `Store`.
+        data_dir: Where the data lies, as for `keras_snn.datasets.load`.
+        say: Called with each line that tells how far it is.
+        view: Tells how far it is in another way: see `view.py`.
+        **config: Fields of `RunConfig`, such as `export=True`.
+
+    Returns:
+        The result, a dict: the fields of the trial, `sparsity` achieved (that
+        asked for is `requested_sparsity`), `clean_accuracy` and such as
+        `adversarial_accuracy` on the test images, in [0, 1],
+        `active_parameters`, `layer_densities`, `training_flops` (of methods
+        that prune a trained network, with its training) and `inference_flops`
+        of one image, `seconds` of training, sizes of files in bytes; and with
+        what data, code, backend and device that was.
+
+    Raises:
+        ValueError: If the trial cannot be run on the data.
+        FloatingPointError: If training gave NaN.
+    """
+    store, view = Store(out, data_dir), view or Lines(say)
+    config, trials = RunConfig(**config), {trial}
+    for step in left(plan(trials), trials, store, config):
+        view.begins(describe(step), Counts(left=1))
+        export = config.export and step == trial
+        row = _result(step, store, config, view, export)
+        view.ends(outcome(row), Counts(done=1))
+    return store.result(trial)
 
 
 def describe(trial):
     """A trial in a few words."""
     method = METHODS[trial.method].label
     at = f" at sparsity {trial.sparsity:g}" if trial.sparsity else ""
-    return f"{method}{at}, data ratio {trial.data_ratio:g}, seed {trial.seed}"
+    model = MODELS[trial.model].label
+    return (
+        f"{method}{at}, {model} on {trial.dataset}, data ratio "
+        f"{trial.data_ratio:g}, seed {trial.seed}"
+    )
 
 
-def outcome(result):
+def outcome(row):
     """A result in a few words."""
+    if "error" in row:
+        return f"failed: {row['error']}"
     return ", ".join(
-        f"{name.replace('_', ' ')} {result[name]:.3f}"
-        for name in ("clean_accuracy", "adversarial_accuracy")
-        if name in result
+        f"{name.replace('_', ' ')} {value:.3f}"
+        for name, value in row.items()
+        if name.endswith("_accuracy")
     )
 
 
-def run_trial(trial, out, *, data_dir=None, export=False, say=print):
-    """Trains and evaluates one network, or returns what it gave before.
-
-    A run that was killed goes on from its last whole epoch. The folder of a
-    trial appears when it is complete: `result.json`, `trial.json`,
-    `history.csv`, `model.keras`, and `model.tflite`.
-
-    Args:
-        trial: The `Trial`.
-        out: Folder for the results.
-        data_dir: Where the data lies, as for `keras_snn.datasets.load`.
-        export: Whether to write the network as TFLite, too.
-        say: Called with each line that tells how far it is.
-
-    Returns:
-        The result, a dict: `sparsity` achieved, `clean_accuracy` and
-        `adversarial_accuracy` on the test images, in [0, 1],
-        `active_parameters`, `layer_densities`, `training_flops` (of methods
-        that prune a trained network, with its training) and `inference_flops`
-        of one image, `seconds` of training, sizes of files in bytes.
-
-    Raises:
-        ValueError: If the trial cannot be run on the data.
-    """
-    folder = Path(out) / "trials" / trial.key
-    if folder.exists():
-        return read_json(folder / "result.json")
-    method = METHODS[trial.method]
+def _trained(trial, store, config, view):
+    """The row of a trial, run from its checkpoint to its end."""
     trained, flops = None, 0
-    if method.from_dense:
-        trained = network(trial.dense, out, data_dir, say).get_weights()
-        flops = run_trial(trial.dense, out)["training_flops"]
-    data = trial_data(
-        trial, out, data_dir, lambda t: network(t, out, data_dir, say)
-    )
-    unfinished = folder.with_name(folder.name + ".unfinished")
-    unfinished.mkdir(parents=True, exist_ok=True)
+    if METHODS[trial.method].from_dense:
+        trained = store.network(trial.dense).get_weights()
+        flops = store.result(trial.dense)["training_flops"]
+    unfinished = store.begin(trial)
+    parts = data.parts(trial, store.data_dir)
+    parts = [as_float(part) for part in hard_data(trial, parts, store)]
+    images = len(parts[0].y)
+    computed = cost.computed_flops(trial, images)
     keras.utils.clear_session()
-    model, trainer = build(trial, len(data[0].x))
-    checkpoint = EpochCheckpoint(unfinished)
-    train(trial, trainer, data, trained, checkpoint, say)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(trial.precision)
+    try:
+        model, trainer = build(trial, images)
+        checkpoint = EpochCheckpoint(unfinished, config.checkpoint_interval)
+        callbacks = [*config.callbacks(trial), Progress(view.epoch)]
+        if config.tensorboard:
+            folder = f"{config.tensorboard}/{trial.key}"
+            callbacks.append(keras.callbacks.TensorBoard(folder))
+        train(trial, trainer, parts, trained, checkpoint, callbacks)
+    finally:
+        keras.config.set_dtype_policy(policy)
     result = {
-        "trial": trial.key,
-        "method": trial.method,
-        "hard": trial.hard,
-        "severity": trial.severity,
-        "requested_sparsity": trial.sparsity,
         "sparsity": 0.0 if trial.method == "dense" else sparsity(model),
-        "data_ratio": trial.data_ratio,
-        "seed": trial.seed,
-        **evaluate(trial, trainer, data[2]),
+        **KINDS[trial.hard].evaluate(trial, trainer, parts[2]),
         "active_parameters": active_parameters(model),
         "layer_densities": layer_densities(model),
         "training_flops": flops
-        + flops_so_far(trial, model, len(data[0].x), checkpoint.rows),
+        + flops_of(trial, model, images, checkpoint.rows),
         "inference_flops": inference_flops(model),
+        "computed_flops": computed,
         "seconds": sum(row["seconds"] for row in checkpoint.rows),
+        "images": images,
+        "model": trial.model,
+        "data": store.fingerprint(trial),
+        **provenance(),
     }
-    plain = model if trial.method == "dense" else strip(model)
-    plain.save(unfinished / "model.keras")
-    if export:
-        report = export_tflite(
-            plain,
-            unfinished / "model.tflite",
-            samples=data[2].x[:8],
-        )
-        result["tflite_bytes"] = report.size
-        result["dense_tflite_bytes"] = report.dense_size
+    (model if trial.method == "dense" else strip(model)).save(
+        unfinished / "model.keras"
+    )
     rows = [
         {name: v for name, v in row.items() if name != "densities"}
         for row in checkpoint.rows
     ]
     write_csv(unfinished / "history.csv", rows)
-    write_json(unfinished / "trial.json", dataclasses.asdict(trial))
-    write_json(unfinished / "result.json", result)
     checkpoint.clear()
-    os.replace(unfinished, folder)
-    return result
+    return store.keep(trial, result)
 
 
-def network(trial, out, data_dir=None, say=print):
-    """The trained network of a trial that others build on.
-
-    Args:
-        trial: The `Trial`; it is run if it was not yet.
-        out: Folder for the results.
-        data_dir: Where the data lies.
-        say: Called with each line that tells how far it is.
-
-    Returns:
-        A Keras model, not compiled.
-    """
-    path = Path(out) / "trials" / trial.key / "model.keras"
-    if not path.exists():
-        say(f"    first the dense network to begin with, {trial.key}")
-    run_trial(trial, out, data_dir=data_dir, say=say)
-    return keras.saving.load_model(path)
-
-
-def build(trial, images):
-    """The network of a trial, and the compiled model that `fit` trains.
-
-    Args:
-        trial: The `Trial`.
-        images: Number of training images.
-
-    Returns:
-        `(model, trainer)`: the sparse network (or the dense one), and the
-        same with the adversary around it where the trial has one.
-    """
-    source = datasets.SOURCES[trial.dataset]
-    model = getattr(models, trial.model)(
-        source.image_shape,
-        source.classes,
-        width=trial.width,
-        normalization=(trial.dataset if trial.dataset in STATISTICS else None),
-        seed=trial.seed,
+def exported(trial, store):
+    """The row of a trial that is done, its network written as TFLite."""
+    result = store.result(trial)
+    if "tflite_bytes" in result:
+        return result
+    place = store.place(trial)
+    samples = as_float(data.parts(trial, store.data_dir)[2]).x[:8]
+    report = export_tflite(
+        store.network(trial), place / "model.tflite", samples=samples
     )
-    method = METHODS[trial.method]
-    if trial.method != "dense":
-        model = sparsify(
-            model,
-            trial.sparsity if method.distribution else 0.0,
-            method.distribution or "erk",
-            seed=trial.seed,
-        )
-    trainer = model
-    if trial.hard == "adversarial":
-        trainer = AdversarialModel(
-            model, attack(trial, trial.attack_steps), name="adversarial"
-        )
-    keras.utils.set_random_seed(trial.seed)
-    trainer.compile(
-        optimizer(trial, -(-images // trial.batch_size)),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-    )
-    return model, trainer
-
-
-def attack(trial, steps):
-    """PGD at the trial's radius, in steps of a quarter of it."""
-    eps = trial.attack_eps
-    return PGD(eps, eps / 4, steps, seed=trial.seed)
-
-
-def optimizer(trial, steps_per_epoch):
-    """SGD as in the paper.
-
-    PyTorch's SGD, which the paper uses, adds weight decay to the gradient,
-    where a momentum of 0.9 multiplies it by 10 over time; that of Keras
-    decays weights by themselves. So Keras is given 10 times as much.
-    """
-    momentum = 0.9
-    steps = trial.epochs * steps_per_epoch
-    rate = trial.learning_rate
-    if trial.milestones:
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay(
-            [round(share * steps) for share in trial.milestones],
-            [rate / 10**i for i in range(len(trial.milestones) + 1)],
-        )
-    return keras.optimizers.SGD(
-        rate,
-        momentum=momentum,
-        nesterov=trial.nesterov,
-        weight_decay=trial.weight_decay / (1 - momentum),
-    )
-
-
-def train(trial, trainer, data, trained, checkpoint, say):
-    """Fits a network to the end, from the checkpoint if there is one."""
-    (x, y), validation, _ = data
-    method = METHODS[trial.method]
-    done = checkpoint.resume(trainer)
-    if done == 0:
-        draw = np.random.default_rng(trial.seed)
-        batch = draw.permutation(len(x))[: trial.batch_size]
-        method.prune(trainer, trial, x[batch], y[batch], trained)
-    flip = datasets.SOURCES[trial.dataset].flip
-    batches = datasets.augmented(
-        x,
-        y,
-        trial.batch_size,
-        crop=4 if trial.augment else 0,
-        flip=flip and trial.augment,
-        seed=trial.seed,
-        initial_epoch=done,
-    )
-    trainer.fit(
-        batches,
-        shuffle=False,  # The batches are.
-        validation_data=validation,
-        epochs=trial.epochs,
-        initial_epoch=done,
-        callbacks=[*method.callbacks(trial, x, y), checkpoint, Progress(say)],
-        verbose=0,
-    )
-
-
-def evaluate(trial, trainer, test):
-    """Accuracies on the test images: clean, and attacked where trained so."""
-    logits = trainer.predict(test.x, batch_size=256, verbose=0)
-    accuracies = {"clean_accuracy": float((logits.argmax(1) == test.y).mean())}
-    if trial.hard == "adversarial":
-        accuracies["adversarial_accuracy"] = adversarial_accuracy(
-            trainer, attack(trial, trial.test_attack_steps), test.x, test.y
-        )
-    return accuracies
-
-
-def flops_so_far(trial, model, images, rows):
-    """FLOPs of a trial's training, by the masks it had after each epoch."""
-    return training_flops(
-        model,
-        images * trial.epochs,
-        [(1 / len(rows), row["densities"]) for row in rows],
-        attack_steps=trial.attack_steps if trial.hard == "adversarial" else 0,
-    )
-
-
-def active_parameters(model):
-    """Trainable parameters that are not masked out."""
-    total = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
-    try:
-        masks = get_masks(model).values()
-    except ValueError:  # A dense model.
-        return total
-    return total - sum(int(np.count_nonzero(~mask)) for mask in masks)
+    sizes = {
+        "tflite_bytes": report.size,
+        "dense_tflite_bytes": report.dense_size,
+    }
+    store.add(trial, sizes)
+    return store.result(trial)

@@ -1,65 +1,98 @@
-"""Results as a table: a row for each method, the mean over seeds."""
+"""Results as a table: a row for each setting, the mean over seeds."""
 
-import statistics
+import io
 
-from keras_snn.experiments.methods import METHODS
+from keras_snn.experiments.grouping import WORDS
+from keras_snn.experiments.grouping import accuracies
+from keras_snn.experiments.grouping import mean_and_deviation
+from keras_snn.experiments.grouping import panels
+from keras_snn.experiments.grouping import series
+from keras_snn.experiments.grouping import setting_names
+from keras_snn.experiments.grouping import varying
+
+WIDTH = 120
 
 
-def show(results):
-    """Prints a table with a row for each method: the mean over seeds.
+def text(results):
+    """A table with a row for each setting, sparsity and method.
 
     Args:
-        results: List of dicts, of `run_grid`.
+        results: List of rows, of `run_grid`.
+
+    Returns:
+        A str of several lines: means over seeds, with the standard deviation
+        of accuracies. Trials that failed are named below.
     """
     import rich.box
     import rich.console
     import rich.table
 
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    columns = {
-        "Method": lambda rows: METHODS[rows[0]["method"]].label,
-        "Data": lambda rows: f"{rows[0]['data_ratio']:g}",
-        "Sparsity": lambda rows: f"{mean(rows, 'sparsity'):.4f}",
-        "Clean": lambda rows: spread(rows, "clean_accuracy"),
-        "Adversarial": lambda rows: spread(rows, "adversarial_accuracy"),
-        "Active": lambda rows: f"{mean(rows, 'active_parameters'):,.0f}",
-        "Dense TFLite": lambda rows: size(rows, "dense_tflite_bytes"),
-        "Sparse TFLite": lambda rows: size(rows, "tflite_bytes"),
-        "Seconds": lambda rows: f"{mean(rows, 'seconds'):.0f}",
-    }
+    columns = _columns(results)
     for name in columns:
         table.add_column(name, justify="left" if name == "Method" else "right")
-    for rows in by_setting(results):
-        table.add_row(*(column(rows) for column in columns.values()))
-    rich.console.Console(width=110, highlight=False).print(table)
+    for rows in panels(results).values():
+        for line in series(rows):
+            for group in line.by_sparsity().values():
+                table.add_row(
+                    *(str(cell(line, group)) for cell in columns.values())
+                )
+    file = io.StringIO()
+    rich.console.Console(file=file, width=WIDTH).print(table)
+    lines = [line.rstrip() for line in file.getvalue().splitlines()]
+    failed = [row for row in results if "error" in row]
+    lines += [f"Failed: {row['trial']}: {row['error']}" for row in failed]
+    return "\n".join(lines) + "\n"
 
 
-def by_setting(results):
-    """Groups of results that differ in their seed alone, in order."""
-    groups = {}
-    for row in results:
-        key = (row["data_ratio"], row["requested_sparsity"], row["method"])
-        groups.setdefault(key, []).append(row)
-    return list(groups.values())
+def _columns(results):
+    """Headings, each with a function of a series and rows of one sparsity."""
+    settings = varying(results, setting_names())
+    settings = list(dict.fromkeys(["data_ratio", *settings]))
+    return {
+        "Method": lambda line, rows: line.label,
+        **{
+            WORDS.get(name, name.replace("_", " ")).capitalize(): (
+                lambda line, rows, name=name: _number(rows[0].get(name))
+            )
+            for name in settings
+        },
+        "Sparsity": lambda line, rows: f"{_mean(rows, 'sparsity'):.4f}",
+        "Seeds": lambda line, rows: len(rows),
+        **{
+            label: (lambda line, rows, name=name: _spread(rows, name))
+            for name, label in accuracies(results).items()
+        },
+        "Active": lambda line, rows: f"{_mean(rows, 'active_parameters'):,.0f}",
+        **{
+            label: (lambda line, rows, name=name: _size(rows, name))
+            for name, label in (
+                ("dense_tflite_bytes", "Dense TFLite"),
+                ("tflite_bytes", "Sparse TFLite"),
+            )
+            if any(row.get(name) for row in results)
+        },
+        "Seconds": lambda line, rows: f"{_mean(rows, 'seconds'):.0f}",
+    }
 
 
-def mean(rows, name):
-    """The mean of a column."""
-    return statistics.fmean(row[name] for row in rows)
+def _number(value):
+    return f"{value:g}" if isinstance(value, float) else value
 
 
-def spread(rows, name):
+def _mean(rows, name):
+    return mean_and_deviation(rows, name)[0]
+
+
+def _spread(rows, name):
     """Mean and standard deviation of a column, as text."""
-    values = [row[name] for row in rows if name in row]
-    if not values:
+    if not any(name in row for row in rows):
         return ""
-    text = f"{statistics.fmean(values):.3f}"
-    if len(values) > 1:
-        text += f" ± {statistics.stdev(values):.3f}"
-    return text
+    mean, deviation = mean_and_deviation(rows, name)
+    return f"{mean:.3f}" + (f" ± {deviation:.3f}" if len(rows) > 1 else "")
 
 
-def size(rows, name):
+def _size(rows, name):
     """A mean file size, as text."""
-    values = [row[name] for row in rows if row.get(name) is not None]
-    return f"{statistics.fmean(values) / 1024:.0f} KiB" if values else ""
+    rows = [row for row in rows if row.get(name)]
+    return f"{_mean(rows, name) / 1024:.0f} KiB" if rows else ""

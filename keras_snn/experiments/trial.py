@@ -1,28 +1,25 @@
 """A trial: everything that decides a result, frozen, with a stable key."""
 
 import dataclasses
+import difflib
 import hashlib
 import json
+import math
+import numbers
+import operator
 
 from keras_snn.arithmetic.masks import check_sparsity
 from keras_snn.checks import check_integer
 from keras_snn.datasets import SOURCES
+from keras_snn.experiments.kinds import KINDS
 from keras_snn.experiments.methods import METHODS
+from keras_snn.experiments.networks import MODELS
+from keras_snn.experiments.rows import claimed
 
-MODELS = ("resnet18", "resnet34", "vgg16", "vgg19")
+# The fields that name a row of a table.
+TABLES = {"method": METHODS, "model": MODELS, "hard": KINDS}
 
-
-HARD = ("none", "el2n", "corruption", "adversarial")
-
-# The fields that matter to one kind of hard samples alone.
-OWN_FIELDS = {
-    "attack_eps": "adversarial",
-    "attack_steps": "adversarial",
-    "test_attack_steps": "adversarial",
-    "severity": "corruption",
-    "el2n_epoch": "el2n",
-    "el2n_models": "el2n",
-}
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,18 +32,21 @@ class Trial:
     https://arxiv.org/abs/2409.09196.
 
     Attributes:
-        method: A name in `METHODS`, such as `"set"`.
+        method: A name in `keras_snn.experiments.METHODS`, such as `"set"`.
         sparsity: Fraction of zeros over all masked weights, in [0, 1); that of
             a dense network is 0.
         dataset: A name in `keras_snn.datasets.SOURCES`.
-        model: `"resnet18"`, `"resnet34"`, `"vgg16"` or `"vgg19"`.
-        hard: What makes the samples hard. `"adversarial"`: PGD in training,
+        model: A name in `keras_snn.experiments.MODELS`, such as `"resnet18"`.
+        hard: What makes the samples hard: a name in
+            `keras_snn.experiments.KINDS`. `"adversarial"`: PGD in training,
             clean and attacked test images. `"corruption"`: training and test
             images each with a random one of 15 corruptions. `"el2n"`: the
             training images of the highest EL2N score, ordinary test images.
             `"none"`.
         data_ratio: Share of the training images, in (0, 1]: drawn at random,
             or, of `"el2n"`, the hardest.
+        hold_out: Whether the official code's validation part is held out, a
+            tenth of the training images. Nothing is chosen by it.
         width: Factor on the number of channels of every layer, > 0.
         seed: Int >= 0, of the weights, the masks and the order of the data.
         epochs: Epochs of training, >= 1; what trains twice does so for this
@@ -56,9 +56,13 @@ class Trial:
         milestones: When it falls to a tenth, as shares of training.
         weight_decay: Of SGD, as PyTorch counts it.
         nesterov: Whether momentum is Nesterov's, as in the official code.
+        precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         interval: Epochs between mask updates, for methods that have them.
         augment: Whether images are cropped at random and, where that keeps
             their class, flipped.
+        rotation: Largest angle in degrees by which images are turned at
+            random, either way; 15 in the paper's adversarial training on
+            CIFAR-100.
         attack_eps: Radius of the adversarial attack, in units of pixels in
             [0, 1].
         attack_steps: PGD steps in training, of a quarter of the radius.
@@ -67,9 +71,18 @@ class Trial:
         el2n_epoch: After how many epochs of training the networks that score
             the samples do so.
         el2n_models: How many networks' scores are averaged.
+        options: A dict of what the rows of method, model and kind offer beside
+            these fields, each an attribute of the trial, too. What a trial's
+            own rows do not offer is dropped. `snip_ratios_only`: keep only how
+            many weights SNIP leaves each layer. `omp_erk_random`: draw the
+            masks of OMP_ERK at random. `gmp_begin`, `gmp_end`: when GMP
+            prunes, as shares of training. `attack_training`: attack in
+            training mode. `corruptions`: `"mixed"`, `"lff0"`, `"lff1"` or one
+            name. `stem`: of a ResNet, `"cifar"` or `"tiny"`; by default that
+            of the data. `last_pool`: of VGG19, `"average"` or `"max"`.
 
     Raises:
-        ValueError: If a field is out of range.
+        ValueError: If a field is out of range, or an option is not known.
 
     Example:
 
@@ -83,6 +96,7 @@ class Trial:
     model: str
     hard: str = "none"
     data_ratio: float = 1.0
+    hold_out: bool = False
     width: float = 1.0
     seed: int = 0
     epochs: int = 200
@@ -91,26 +105,67 @@ class Trial:
     milestones: tuple = (0.5, 0.75)
     weight_decay: float = 5e-4
     nesterov: bool = False
+    precision: str = "float32"
     interval: int = 4
     augment: bool = True
+    rotation: float = 0.0
     attack_eps: float = 8 / 255
     attack_steps: int = 10
     test_attack_steps: int = 20
     severity: int = 5
     el2n_epoch: int = 20
     el2n_models: int = 1
+    options: tuple = ()
 
     def __post_init__(self):
-        _check_among("method", self.method, METHODS)
-        _check_among("dataset", self.dataset, SOURCES)
-        _check_among("model", self.model, MODELS)
-        _check_among("hard", self.hard, HARD)
-        unused = [n for n, hard in OWN_FIELDS.items() if hard != self.hard]
+        for field in dataclasses.fields(self):
+            if field.name != "options":
+                value = coerced(field.name, getattr(self, field.name))
+                object.__setattr__(self, field.name, value)
+        for name, table in {**TABLES, "dataset": SOURCES}.items():
+            _check_among(name, getattr(self, name), table)
         if self.method == "dense":
             object.__setattr__(self, "sparsity", 0.0)
-            unused.append("interval")
-        for name in unused:
-            object.__setattr__(self, name, getattr(Trial, name))
+        for name, table in TABLES.items():
+            own = table[getattr(self, name)].fields
+            for unused in claimed(table) - set(own) if own is not None else ():
+                object.__setattr__(self, unused, getattr(Trial, unused))
+        object.__setattr__(self, "options", self._own_options())
+        self._check_ranges()
+
+    def __getattr__(self, name):
+        if not name.startswith("_") and name != "options":
+            for option, value in self.options:
+                if option == name:
+                    return value
+            offered = self._offered()
+            if name in offered:
+                return offered[name]
+        raise AttributeError(f"A Trial has no field or option {name!r}")
+
+    def _offered(self):
+        """The options of the rows of this trial, with their defaults."""
+        offered = {}
+        for name, table in TABLES.items():
+            offered |= table[getattr(self, name)].options
+        return offered
+
+    def _own_options(self):
+        """What is not a default, of those that the trial's rows offer."""
+        offered, given = self._offered(), dict(self.options)
+        for name in given:
+            if name not in all_options():
+                raise ValueError(
+                    unknown("An option of a trial", name, all_options())
+                )
+        given = {
+            name: _as(type(default), name, given[name])
+            for name, default in offered.items()
+            if name in given
+        }
+        return tuple(sorted(i for i in given.items() if i[1] != offered[i[0]]))
+
+    def _check_ranges(self):
         check_sparsity(self.sparsity)
         check_integer(
             "interval", self.interval, 1, "or masks would never change"
@@ -136,6 +191,11 @@ class Trial:
                 "Argument `attack_eps` must be in (0, 1), in units of pixels "
                 f"in [0, 1], so 8/255. Received: attack_eps={self.attack_eps}"
             )
+        if not 0 <= self.rotation <= 180:
+            raise ValueError(
+                "Argument `rotation` must be in [0, 180], in degrees. "
+                f"Received: rotation={self.rotation}"
+            )
         if self.severity not in range(1, 7):
             raise ValueError(
                 "Argument `severity` must be an int from 1 to 6. "
@@ -146,18 +206,34 @@ class Trial:
                 "Argument `milestones` must be shares of training, in (0, 1). "
                 f"Received: milestones={self.milestones}"
             )
-        if not isinstance(self.seed, int) or self.seed < 0:
+        if self.seed < 0:
             raise ValueError(
                 "Argument `seed` must be an int >= 0. "
                 f"Received: seed={self.seed!r}"
             )
+        _check_among("precision", self.precision, PRECISIONS)
 
     @property
     def key(self):
-        """A name for a folder: readable in front, unique behind."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """A name for a folder: readable in front, unique behind.
+
+        It is of what decides the result, and of that only what is no default:
+        a field that is added some day changes no key.
+        """
+        text = json.dumps(self.content, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         return f"{self.method}-{self.sparsity:g}-seed{self.seed}-{digest}"
+
+    @property
+    def content(self):
+        """Fields and options that are no defaults, a dict for JSON."""
+        fields = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "options"
+            and getattr(self, field.name) != field.default
+        }
+        return {**fields, **dict(self.options)}
 
     @property
     def dense(self):
@@ -165,24 +241,76 @@ class Trial:
         return dataclasses.replace(self, method="dense")
 
     @property
-    def scoring(self):
-        """The trials whose networks score the samples by EL2N.
+    def builds_on(self):
+        """The trials whose networks this one needs, each once."""
+        pruned = [self.dense] if METHODS[self.method].from_dense else []
+        scoring = KINDS[self.hard].builds_on(self)
+        return list(dict.fromkeys([*scoring, *pruned]))
 
-        Dense ones on all of the data, stopped early, the same for every
-        method, sparsity and seed.
-        """
-        return [
-            dataclasses.replace(
-                self,
-                method="dense",
-                hard="none",
-                data_ratio=1.0,
-                seed=seed,
-                epochs=self.el2n_epoch,
-                milestones=(),
-            )
-            for seed in range(self.el2n_models)
-        ]
+
+TYPES = {field.name: field.type for field in dataclasses.fields(Trial)}
+
+
+def all_options():
+    """The options of all rows of all tables, with their defaults."""
+    return {
+        name: default
+        for table in TABLES.values()
+        for row in table.values()
+        for name, default in row.options.items()
+    }
+
+
+def coerced(name, value):
+    """A value of a field, as the type that the field has.
+
+    Args:
+        name: Of a field or an option.
+        value: Anything.
+
+    Raises:
+        ValueError: If it cannot be that, or there is no such field.
+    """
+    options = all_options()
+    if name not in TYPES and name not in options:
+        raise ValueError(
+            unknown("A field of a trial", name, {**TYPES, **options})
+        )
+    kind = TYPES[name] if name in TYPES else type(options[name])
+    return _as(kind, name, value)
+
+
+def unknown(what, name, known):
+    """The text of an error about a name, with the nearest that is known."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return (
+        f"{what} must be one of {sorted(known)}, or nothing would come of it. "
+        f"Received: {name!r}{hint}"
+    )
+
+
+def _as(kind, name, value):
+    try:
+        if kind is float and isinstance(value, numbers.Real):
+            if math.isfinite(value):
+                return float(value)
+        elif kind is int and not isinstance(value, bool):
+            if isinstance(value, float) and value.is_integer():
+                value = int(value)
+            return operator.index(value)
+        elif kind is bool and value in (True, False):
+            return bool(value)
+        elif kind is str and isinstance(value, str):
+            return value
+        elif kind is tuple and not isinstance(value, str):
+            return tuple(_as(float, name, each) for each in value)
+    except TypeError:
+        pass
+    raise ValueError(
+        f"Argument `{name}` must be of type {kind.__name__}. "
+        f"Received: {name}={value!r}"
+    )
 
 
 def _check_among(name, value, known):

@@ -62,8 +62,8 @@ def save_snapshot(path, arrays):
 
 def load_snapshot(path):
     """The snapshot in a file that `save_snapshot` wrote."""
-    with np.load(path, allow_pickle=False) as file:
-        return [file[str(i)] for i in range(len(file.files))]
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return [arrays[str(i)] for i in range(len(arrays.files))]
 
 
 def _variables(model):

@@ -63,7 +63,7 @@ def vgg16(
         )
     image = keras.Input(input_shape, name="image")
     x = normalized(image, normalization)
-    x = _features(backbone, x, width, use_bias=True)
+    x = _features(backbone.layers[1:], x, width, use_bias=True)
     for layer in ("fc1", "fc2"):
         x = dense(scaled(512, width), layer)(x)
         x = keras.layers.ReLU(name=f"{layer}_relu")(x)
@@ -76,6 +76,7 @@ def vgg19(
     classes,
     *,
     width=1.0,
+    last_pool="average",
     normalization=None,
     seed=0,
     name="vgg19",
@@ -83,14 +84,19 @@ def vgg19(
     """VGG19 with BatchNorm, for images of at least 32x32.
 
     Sixteen convolutions without bias (`block1_conv1`, ..., `block5_conv4`),
-    each followed by BatchNorm and ReLU; global average pooling; `logits`. At
-    `width=1` it is the paper's: 20,081,188 trainable parameters for 100
-    classes. keras-cv has no VGG19, so this network needs Keras alone.
+    each followed by BatchNorm and ReLU, and max pooling behind all but the last
+    block; global average pooling; `logits`. At `width=1` it is the paper's:
+    20,081,188 trainable parameters for 100 classes. keras-cv has no VGG19, so
+    this network needs Keras alone.
 
     Args:
         input_shape: As for `vgg16`, and so are all that follow.
         classes: Number of classes.
         width: Factor on the channels of every layer.
+        last_pool: What stands behind the last block, before global pooling:
+            `"average"`, nothing more, as in the code of "Are Sparse Neural
+            Networks Better Hard Sample Learners?" (arXiv 2409.09196), or
+            `"max"`, a fifth max pooling, as in VGG19 itself.
         normalization: Statistics of the pixels, by name or as `(mean, std)`.
         seed: Int >= 0, of the initial weights.
         name: Name of the model.
@@ -105,6 +111,11 @@ def vgg19(
 
     >>> model = vgg19((32, 32, 3), 100, normalization="cifar100")
     """
+    if last_pool not in ("average", "max"):
+        raise ValueError(
+            "Argument `last_pool` must be 'average' or 'max', or what stands "
+            f"behind the last block is not known. Received: {last_pool=}"
+        )
     check(input_shape, classes, width, normalization, seed, smallest=32)
     with blank_kernels():
         backbone = keras.applications.VGG19(
@@ -112,13 +123,19 @@ def vgg19(
         )
     image = keras.Input(input_shape, name="image")
     x = normalized(image, normalization)
-    x = _features(backbone, x, width, use_bias=False)
+    chain = backbone.layers[1:]
+    x = _features(
+        chain[:-1] if last_pool == "average" else chain,
+        x,
+        width,
+        use_bias=False,
+    )
     return classifier(image, x, classes, seed, name, use_bias=True)
 
 
-def _features(backbone, x, width, use_bias):
-    """The backbone's chain of layers, with BatchNorm after each convolution."""
-    for layer in backbone.layers[1:]:
+def _features(chain, x, width, use_bias):
+    """A backbone's chain of layers, with BatchNorm after each convolution."""
+    for layer in chain:
         config = layer.get_config()
         if not isinstance(layer, keras.layers.Conv2D):
             x = type(layer).from_config(config)(x)

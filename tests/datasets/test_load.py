@@ -28,6 +28,7 @@ class TestDigits:
     def test_parts(self):
         parts = load("digits")
         assert [len(y) for _, y in parts] == [1293, 144, 360]
+        assert 1293 + 144 == SOURCES["digits"].images
         for x, y in parts:
             assert x.dtype == np.float32
             assert y.dtype == np.int32
@@ -84,6 +85,18 @@ class TestFile:
         ):
             assert np.array_equal(y, given[f"y_{part}"][rows])
             assert np.array_equal(np.rint(x * 255), given[f"x_{part}"][rows])
+
+    def test_with_nothing_held_out_all_train(self, tmp_path):
+        given = arrays()
+        np.savez(tmp_path / "cifar10.npz", **given)
+        train, validation, test = load(
+            "cifar10", data_dir=tmp_path, hold_out=False
+        )
+        assert np.array_equal(train.y, given["y_train"])
+        assert np.array_equal(np.rint(train.x * 255), given["x_train"])
+        assert validation.x.shape == (0, 32, 32, 3)
+        assert validation.y.shape == (0,)
+        assert np.array_equal(test.y, given["y_test"])
 
     def test_data_ratio_touches_the_training_part_alone(self, tmp_path):
         np.savez(tmp_path / "cifar10.npz", **arrays())

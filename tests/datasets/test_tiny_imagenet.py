@@ -73,23 +73,40 @@ def assert_equal(parts, others):
         np.testing.assert_array_equal(a.y, b.y)
 
 
+def official_split(classes, images):
+    """(label, number) of each image, as torchvision's ImageFolder counts them.
+
+    Names within a class are in alphabetical order; np.random.seed(10), then
+    np.random.permutation, and the last tenth is held out.
+    """
+    order = [
+        (label, number)
+        for label in range(classes)
+        for number in sorted(range(images), key=str)
+    ]
+    drawn = np.random.RandomState(10).permutation(len(order))
+    held_out = max(1, len(order) // 10)
+    return (
+        [order[i] for i in drawn[:-held_out]],
+        [order[i] for i in drawn[-held_out:]],
+    )
+
+
 def test_parts(tmp_path):
     train, validation, test = read(zipped(tmp_path, files()))
-    # The last tenth of each class, and classes take turns.
-    assert train.y.tolist() == [0, 1, 2] * 11
-    assert validation.y.tolist() == [0, 1, 2]
-    assert test.y.tolist() == [0, 1, 2] * 2
-    for part, numbers in (
-        (train, np.repeat(np.arange(11), 3)),
-        (validation, [11] * 3),
-        (test, [50] * 6),
-    ):
+    official = official_split(3, 12)
+    # Classes take turns.
+    ordered = [sorted(part, key=lambda p: (p[1], p[0])) for part in official]
+    ordered.append([(label, 50) for _ in range(2) for label in range(3)])
+    for part, pairs in zip((train, validation, test), ordered, strict=True):
+        assert part.y.tolist() == [label for label, _ in pairs]
         assert part.x.dtype == np.uint8
         assert part.y.dtype == np.int32
         assert part.x.shape == (len(part.y), 64, 64, 3)
-        expected = [colour(*pair) for pair in zip(part.y, numbers, strict=True)]
         means = part.x.mean(axis=(1, 2))
+        expected = [colour(*pair) for pair in pairs]
         np.testing.assert_allclose(means, expected, atol=3)
+    assert [len(train.y), len(validation.y)] == [33, 3]
 
 
 @pytest.mark.parametrize("inner", [True, False])
@@ -113,25 +130,30 @@ def test_grey_images_become_colour(tmp_path):
     contents = files()
     name = f"{ROOT}train/{WNIDS[1]}/images/{WNIDS[1]}_0.JPEG"
     contents[name] = jpeg(77, "L")
-    train, _, _ = read(zipped(tmp_path, contents))
-    assert (train.x[1] == 77).all()
+    parts = read(zipped(tmp_path, contents))
+    whole = np.concatenate([part.x for part in parts])
+    assert [(image == 77).all() for image in whole].count(True) == 1
 
 
-@pytest.mark.parametrize("train, held", [(2, 1), (9, 1), (20, 2)])
+@pytest.mark.parametrize("train, held", [(2, 1), (9, 2), (20, 6)])
 def test_any_number_of_images_a_class(tmp_path, train, held):
     parts = read(zipped(tmp_path, files(train=train, val=1)))
-    counts = [np.bincount(part.y, minlength=3).tolist() for part in parts]
-    assert counts == [[train - held] * 3, [held] * 3, [1] * 3]
+    assert [len(part.y) for part in parts] == [3 * train - held, held, 3]
+    whole = np.concatenate([part.y for part in parts[:2]])
+    assert np.bincount(whole).tolist() == [train] * 3
 
 
 def test_load(tmp_path):
     wnids = [f"n{number:08}" for number in range(200)]
     path = zipped(tmp_path, files(wnids, train=3, val=1))
     train, validation, test = load("tiny_imagenet", data_dir=path)
-    for part, count in ((train, 400), (validation, 200), (test, 200)):
+    for part, count in ((train, 540), (validation, 60), (test, 200)):
         assert part.x.shape == (count, 64, 64, 3)
         assert part.x.dtype == np.float32
-        assert (np.bincount(part.y) == count // 200).all()
+    assert (np.bincount(test.y) == 1).all()
+    whole, nothing, _ = load("tiny_imagenet", data_dir=path, hold_out=False)
+    assert len(nothing.y) == 0
+    assert (np.bincount(whole.y) == 3).all()
     with pytest.raises(ValueError, match="must list 200 classes.*3"):
         load("tiny_imagenet", data_dir=zipped(tmp_path, files()))
 

@@ -25,6 +25,7 @@ def result(
         "sparsity": 0.0 if method == "dense" else sparsity,
         "clean_accuracy": clean,
         "adversarial_accuracy": attacked,
+        "trial": f"{method}-{sparsity}-{seed}",
         "active_parameters": 1000,
         "training_flops": 1e9 * (2 - sparsity),
         "layer_densities": {}
@@ -34,25 +35,37 @@ def result(
     }
 
 
-def test_bars_stand_in_a_panel_for_each_setting_with_dense_in_each():
+def test_points_stand_in_a_panel_for_each_setting_and_accuracy():
     rows = [
-        result(method, seed, ratio, sparsity)
+        result(method, seed, ratio, sparsity, clean=0.5 + seed / 50)
         for ratio in (1.0, 0.5)
         for sparsity in (0.9, 0.8)
         for method in ("dense", "set", "snip")
         for seed in (0, 1)
     ]
-    figure = figures.accuracy_bars(rows, "title")
-    assert len(figure.axes) == 4
+    figure = figures.accuracy_points(rows, "title")
+    assert [axis.get_title() for axis in figure.axes] == [
+        "Clean: data ratio 1",
+        "Clean: data ratio 0.5",
+        "Adversarial: data ratio 1",
+        "Adversarial: data ratio 0.5",
+    ]
     for axis in figure.axes:
         labels = [label.get_text() for label in axis.get_xticklabels()]
-        assert labels == ["Dense", "SNIP", "SET"]
-        heights = sorted({round(bar.get_height()) for bar in axis.patches})
-        assert heights == [25, 50]
+        assert labels == ["SNIP", "SET"]
+        # Of each method a mean at each sparsity; dense is across.
+        assert len(axis.containers) == 4
+        low, high = axis.get_ylim()
+        assert high - low < 10  # Differences of a percent are seen.
+    (legend,) = figure.legends
+    texts = [text.get_text() for text in legend.texts]
+    assert texts == ["Dense", "Sparsity 0.8", "Sparsity 0.9"]
 
 
-def test_bars_of_the_dense_network_alone():
-    figure = figures.accuracy_bars([result("dense")], "title")
+def test_points_of_the_dense_network_alone():
+    rows = [result("dense")]
+    del rows[0]["adversarial_accuracy"]
+    figure = figures.accuracy_points(rows, "title")
     assert len(figure.axes) == 1
 
 
@@ -83,6 +96,60 @@ def test_a_panel_for_each_severity():
     assert titles == [f"data ratio 1, severity {s}" for s in (2, 4, 6)]
 
 
+def test_many_panels_make_a_grid_each_with_its_own_axis():
+    rows = [
+        result(method, ratio=ratio / 10, clean=ratio / 10)
+        for ratio in range(1, 10)
+        for method in ("dense", "set")
+    ]
+    figure = figures.accuracy_lines(rows, "title")
+    assert len(figure.axes) == 9
+    assert figure.axes[0].get_gridspec().get_geometry() == (3, 3)
+    limits = {axis.get_ylim() for axis in figure.axes}
+    assert len(limits) == 9
+    assert [bool(a.get_xlabel()) for a in figure.axes] == [False] * 6 + [
+        True
+    ] * 3
+    assert len(figure.legends) == 1
+
+
+def test_settings_of_one_method_are_lines_of_their_own():
+    rows = [result("set") | {"interval": n} for n in (1, 4)]
+    rows.append(result("dense") | {"interval": 4})
+    (axis,) = figures.accuracy_lines(rows, "title").axes
+    labels = set(lines_of(axis))
+    assert labels == {"Dense", "SET, interval 1", "SET, interval 4"}
+
+
+def test_severities_are_never_averaged():
+    rows = [result("set", severity=s, clean=c) for s, c in SEVERE.items()]
+    text = tables.text(rows)
+    assert [line.split()[-4] for line in text.splitlines()[3:6]] == [
+        "0.600",
+        "0.400",
+        "0.200",
+    ]
+    assert "±" not in text
+    for draw in (figures.accuracy_points, figures.density_lines):
+        shown = {axis.get_title() for axis in draw(rows, "title").axes}
+        for severity in SEVERE:
+            assert any(f"severity {severity}" in title for title in shown)
+
+
+SEVERE = {2: 0.6, 4: 0.4, 6: 0.2}
+
+
+def test_failed_trials_are_named_and_not_drawn():
+    failed = {"trial": "snip-0.9", "method": "snip", "error": "NaN: so it is"}
+    rows = [result("set"), failed]
+    assert "Failed: snip-0.9: NaN: so it is" in tables.text(rows)
+    for draw in figures.FIGURES.values():
+        figure = draw(rows, "title")
+        (legend,) = figure.legends or [None]
+        texts = [t.get_text() for t in legend.texts] if legend else []
+        assert "SNIP" not in texts
+
+
 def test_density_lines_are_of_convolutions_from_the_first_on():
     rows = [result(m) for m in ("dense", "set")]
     (axis,) = figures.density_lines(rows, "title").axes
@@ -100,6 +167,19 @@ def test_bubbles_are_as_large_as_their_parameters():
     assert bubbles.get_offsets()[:, 0].tolist() == pytest.approx([1.5e9, 1.1e9])
 
 
+def test_bubbles_are_of_the_best_five_sparsities_of_each_method():
+    rows = [
+        result(method, seed, sparsity=n / 10, clean=abs(n - 3) / 10)
+        for n in range(1, 10)
+        for method in ("set", "snip")
+        for seed in (0, 1)
+    ]
+    (axis,) = figures.flops_bubbles(rows, "title").axes
+    shown = [text.get_text() for text in axis.texts]
+    best = ["0.1", "0.6", "0.7", "0.8", "0.9"]
+    assert shown == best * 2
+
+
 def test_example_images_stand_in_lines(tmp_path):
     lines = {"a": np.zeros((2, 4, 4, 3)), "b": np.ones((3, 4, 4, 3))}
     groups = {"low": lines, "high": lines}
@@ -110,14 +190,13 @@ def test_example_images_stand_in_lines(tmp_path):
 
 
 def test_a_figure_is_written_as_png_and_svg(tmp_path):
-    figure = figures.accuracy_bars([result("dense")], "title")
+    figure = figures.accuracy_points([result("dense")], "title")
     paths = figures.save(figure, tmp_path / "bars")
     assert [path.suffix for path in paths] == [".png", ".svg"]
     assert sorted(tmp_path.iterdir()) == sorted(paths)
 
 
-def test_the_table_has_means_and_deviations(capsys):
+def test_the_table_has_means_and_deviations():
     rows = [result("set", 0, clean=0.4), result("set", 1, clean=0.6)]
-    tables.show(rows)
-    printed = capsys.readouterr().out
+    printed = tables.text(rows)
     assert "0.500 ± 0.141" in printed and "0.250 ± 0.000" in printed

@@ -9,10 +9,15 @@ import pytest
 
 from keras_snn.experiments import recipe
 from keras_snn.experiments import run
+from keras_snn.experiments.__main__ import main as run_file
+from keras_snn.experiments.grid import trials
 
 pytestmark = pytest.mark.usefixtures("tiny_model")
 RECIPES = pathlib.Path(__file__).parents[2] / "recipes"
-TINY = "--epochs 1 --data-ratio 0.05 --methods dense set --batch-size 64"
+TINY = (
+    "--model tiny --epochs 1 --data-ratio 0.05 --methods dense set "
+    "--batch-size 64"
+)
 
 
 def load(name):
@@ -22,50 +27,132 @@ def load(name):
     return module
 
 
+def folders(tmp_path):
+    return ["--out", str(tmp_path / "out"), "--store", str(tmp_path / "store")]
+
+
 def call(tmp_path, options=TINY, name="adversarial_vgg16"):
     module = load(name)
-    arguments = [*options.split(), "--out", str(tmp_path / "out")]
+    arguments = [*options.split(), *folders(tmp_path)]
     return recipe.main(module.run, module.__doc__, module.PRESETS, arguments)
+
+
+def rows_of(tmp_path):
+    with (tmp_path / "out" / "results.csv").open() as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.fixture
 def fast_export(monkeypatch):
     """Elsewhere than on TensorFlow an export starts a process of its own."""
     if keras.backend.backend() != "tensorflow":
-        run_trial = run.run_trial
         monkeypatch.setattr(
             run,
-            "run_trial",
-            lambda *args, **kw: run_trial(*args, **{**kw, "export": False}),
+            "exported",
+            lambda trial, store: (
+                store.add(trial, {"tflite_bytes": 1}) or store.result(trial)
+            ),
         )
 
 
 def test_a_recipe_from_end_to_end(tmp_path, capsys, fast_export):
     assert call(tmp_path) == 0
     out = tmp_path / "out"
-    with (out / "results.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(tmp_path)
     assert [row["method"] for row in rows] == ["dense", "set"]
     assert float(rows[1]["sparsity"]) == pytest.approx(0.9, abs=0.01)
     assert (out / "accuracy.png").stat().st_size > 1000
     assert (out / "accuracy.svg").stat().st_size > 1000
-    config = json.loads((out / "config.json").read_text())
-    assert config["versions"]["keras"] == keras.__version__
-    assert config["options"]["epochs"] == 1
-    networks = {path.suffix for path in out.glob("trials/*/model.*")}
+    about = json.loads((out / "grid.json").read_text())
+    assert about["versions"]["keras"] == keras.__version__
+    assert about["fields"]["epochs"] == [1]
+    networks = {p.suffix for p in tmp_path.glob("store/trials/*/model.*")}
     if keras.backend.backend() == "tensorflow":
         assert networks == {".keras", ".tflite"}
         assert int(rows[1]["tflite_bytes"]) > 0
     printed = capsys.readouterr().out
-    assert "2 networks" in printed and "minutes" in printed
+    assert "2 networks" in printed and "Tiny on digits" in printed
     assert "Adversarial" in printed and "SET" in printed
 
-    # Once more: nothing left to do. With other options: another folder.
+    # Once more: nothing left to do. A grid may grow, and shrink again.
     assert call(tmp_path) == 0
     assert "epoch 1/1" not in capsys.readouterr().out
-    assert call(tmp_path, TINY.replace("--epochs 1", "--epochs 2")) == 2
-    assert "another with --out" in capsys.readouterr().err
-    assert json.loads((out / "config.json").read_text()) == config
+    assert call(tmp_path, f"{TINY} --seeds 0 1") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("epoch 1/1") == 2
+    assert [row["seed"] for row in rows_of(tmp_path)] == ["0", "0", "1", "1"]
+    assert "±" in (out / "table.txt").read_text()
+
+
+def test_what_would_be_run_what_was_and_what_there_is(tmp_path, capsys):
+    name = "layer_density"
+    options = TINY.replace("dense", "omp") + " --el2n-models 2"
+    assert call(tmp_path, f"{options} --plot-only", name) == 2
+    assert "nothing to plot" in capsys.readouterr().err.replace("\n", " ")
+    assert call(tmp_path, f"{options} --dry-run", name) == 0
+    printed = capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "store").exists()
+    assert "2 networks and 3 that they build on; 5 left" in printed
+    assert "at 11 TFLOP/s, an assumption" in printed
+    assert printed.count("builds on dense-0-seed0") == 3
+    assert call(tmp_path, options, name) == 0
+    capsys.readouterr()
+    more = options.replace("set", "set random")
+    assert call(tmp_path, f"{more} --dry-run", name) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("done  ") == 5
+    assert "; 1 left" in printed
+    assert "by what was measured on" in printed
+    (tmp_path / "out" / "density.png").unlink()
+    assert call(tmp_path, f"{more} --plot-only", name) == 0
+    printed = capsys.readouterr().out
+    assert "2 of 3 networks" in printed and "epoch" not in printed
+    assert (tmp_path / "out" / "density.png").exists()
+
+
+def test_a_failure_is_told_by_the_exit_status(tmp_path, capsys):
+    name = "corruption_vgg19"
+    options = f"{TINY} --hard none --sparsity 0.5 --learning-rate 1e30 0.01"
+    assert call(tmp_path, options, name) == 1
+    assert "2 of 4 trials failed" in capsys.readouterr().err
+    text = (tmp_path / "out" / "table.txt").read_text()
+    assert text.count("Failed: ") == 2 and "must stay finite" in text
+    assert (tmp_path / "out" / "accuracy.png").exists()
+    assert [bool(row["error"]) for row in rows_of(tmp_path)].count(True) == 2
+    assert call(tmp_path, options, name) == 1
+    assert "failed: " not in capsys.readouterr().out
+    assert call(tmp_path, f"{options} --retry", name) == 1
+    assert capsys.readouterr().out.count("failed: ") == 2
+
+
+def test_a_grid_in_a_file(tmp_path, capsys):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        """
+        figure = "density_lines"
+        [grid]
+        dataset = "digits"
+        model = "tiny"
+        method = ["dense", "set"]
+        sparsity = [0.5, 0.9]
+        data_ratio = 0.05
+        epochs = 1
+        milestones = []
+        """
+    )
+    options = [*folders(tmp_path), "--sparsity", "0.5"]
+    assert run_file([str(path), *options]) == 0
+    assert [row["method"] for row in rows_of(tmp_path)] == ["dense", "set"]
+    for wrong, says in (
+        ("figures = 1", "'figures'; did you mean 'figure'"),
+        ("figure = 'lines'", "`figure` must be one of"),
+        ("[grid]\nsparsty = 1", "'sparsty'; did you mean 'sparsity'"),
+        ("[grid", "must be a TOML file"),
+    ):
+        path.write_text(wrong)
+        assert run_file([str(path), *options]) == 2
+        assert says in capsys.readouterr().err
 
 
 FIGURES = {
@@ -93,7 +180,8 @@ def test_a_recipe_draws_its_figure(tmp_path, name, fast_export):
     some = ("corruption_resnet18", "el2n_resnet18")
     if keras.backend.backend() != "tensorflow" and name not in some:
         pytest.skip("the backend makes no difference to what is left")
-    assert call(tmp_path, f"{TINY} --sparsity 0.5", name) == 0
+    options = f"{TINY} --sparsity 0.5 --el2n-models 1"
+    assert call(tmp_path, options, name) == 0
     for suffix in ("png", "svg"):
         path = tmp_path / "out" / f"{FIGURES[name]}.{suffix}"
         assert path.stat().st_size > 1000
@@ -104,9 +192,26 @@ def test_presets_are_valid():
         presets = load(name).PRESETS
         assert {"quick", "paper"} <= set(presets)
         for preset in presets:
-            assert recipe.trials(
-                recipe.options("", presets, ["--preset", preset])
-            )
+            settings = recipe.options("", presets, ["--preset", preset])
+            assert trials(settings.fields)
+
+
+def test_every_field_has_an_option():
+    fields = recipe.options(
+        "",
+        load("corruption_vgg19").PRESETS,
+        "--nesterov --augment false --hold-out true --milestones 0.5 0.8 "
+        "--snip-ratios-only true false --stem tiny --seed 1 2".split(),
+    ).fields
+    assert fields["nesterov"] == [True] and fields["augment"] == [False]
+    assert fields["milestones"] == [0.5, 0.8]
+    assert fields["snip_ratios_only"] == [True, False]
+    grid = trials(fields)
+    assert {t.snip_ratios_only for t in grid if t.method == "snip"} == {
+        True,
+        False,
+    }
+    assert all(t.milestones == (0.5, 0.8) and t.hold_out for t in grid)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +230,7 @@ def test_bad_options_are_one_line_and_change_nothing(
     error = capsys.readouterr().err
     assert error.startswith("error: ") and says in error
     assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize("name", ["adversarial_vgg16", "el2n_examples"])

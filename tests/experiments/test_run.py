@@ -4,49 +4,31 @@ import keras
 import numpy as np
 import pytest
 
-from keras_snn.experiments import Trial
 from keras_snn.experiments import run
 from keras_snn.experiments import run_grid
 from keras_snn.experiments import run_trial
 from keras_snn.experiments.methods import METHODS
-
-pytestmark = pytest.mark.usefixtures("tiny_model")
-
-
-def trial(method="set", **changes):
-    fields = {
-        "sparsity": 0.8,
-        "dataset": "digits",
-        "model": "vgg16",
-        "data_ratio": 0.1,
-        "epochs": 3,
-        "interval": 1,
-        "batch_size": 64,
-        "hard": "adversarial",
-        "attack_steps": 1,
-        "test_attack_steps": 1,
-    }
-    return Trial(method=method, **{**fields, **changes})
+from keras_snn.experiments.store import Store
 
 
 def weights_of(trial, out):
-    path = out / "trials" / trial.key / "model.keras"
-    return keras.saving.load_model(path).get_weights()
+    return Store(out).network(trial).get_weights()
 
 
 def quiet(line):
     del line
 
 
-def test_every_method_runs_and_shares_the_dense_network(tmp_path):
+def test_every_method_runs_and_shares_the_dense_network(tmp_path, trial_of):
     lines = []
     # The battery runs each method on each backend; here one of each kind.
     methods = ("dense", "set", "omp", "lth")
     if keras.backend.backend() == "tensorflow":
         methods = tuple(METHODS)
-    trials = [trial(method) for method in methods]
+    trials = [trial_of(method) for method in methods]
     results = run_grid(trials, tmp_path, say=lines.append)
     assert [row["method"] for row in results] == list(methods)
+    assert not any("error" in row for row in results)
     epochs = [line for line in lines if "epoch 3/3" in line]
     assert len(epochs) == len(methods)  # The dense network trained once.
     total = results[0]["active_parameters"]
@@ -57,26 +39,38 @@ def test_every_method_runs_and_shares_the_dense_network(tmp_path):
     for row in results:
         assert 0 <= row["adversarial_accuracy"] <= 1
         assert 0 <= row["clean_accuracy"] <= 1
+        assert (
+            row["computed_flops"] == 144 * 3 * 5 * results[0]["inference_flops"]
+        )
     for each in trials:
         kernels = [w for w in weights_of(each, tmp_path) if w.ndim > 1]
         zeros = sum(np.count_nonzero(k == 0) for k in kernels)
         assert zeros >= round(each.sparsity * size)
+    assert "1 done, " in lines[3] or "[1 done" in "".join(lines)
 
 
-def test_what_is_done_is_not_done_again(tmp_path):
-    first = run_trial(trial("random"), tmp_path, say=quiet)
+def test_what_is_done_is_not_done_again(tmp_path, trial_of):
+    first = run_trial(trial_of("random"), tmp_path, say=quiet)
     lines = []
-    assert run_trial(trial("random"), tmp_path, say=lines.append) == first
+    again = run_trial(trial_of("random"), tmp_path, say=lines.append)
+    assert again == first
+    assert lines == []
+    # Nor elsewhere: the folder may move.
+    (tmp_path / "trials").rename(tmp_path / "moved")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "moved").rename(tmp_path / "new" / "trials")
+    moved = run_trial(trial_of("random"), tmp_path / "new", say=lines.append)
+    assert moved == first
     assert lines == []
 
 
-class KilledError(Exception):
-    pass
+class KilledError(BaseException):
+    """As KeyboardInterrupt: not the trial's own failure."""
 
 
 @pytest.mark.parametrize("method", ["set", "lth"])
-def test_a_killed_trial_goes_on_to_the_same_weights(tmp_path, method):
-    this = trial(method)
+def test_a_killed_trial_goes_on_to_the_same_weights(tmp_path, method, trial_of):
+    this = trial_of(method)
     run_trial(this, tmp_path / "whole", say=quiet)
     seen = []
 
@@ -101,50 +95,158 @@ def test_a_killed_trial_goes_on_to_the_same_weights(tmp_path, method):
     ):
         np.testing.assert_array_equal(a, b)
     whole = run_trial(this, tmp_path / "whole", say=quiet)
-    for name in ("clean_accuracy", "adversarial_accuracy", "sparsity"):
+    for name in ("clean_accuracy", "adversarial_accuracy", "training_flops"):
         assert resumed[name] == whole[name]
 
 
-def test_a_folder_appears_when_it_is_whole(tmp_path, monkeypatch):
+def test_fewer_checkpoints_and_a_damaged_one_cost_epochs_only(
+    tmp_path, trial_of
+):
+    this = trial_of("set")
+    whole = run_trial(this, tmp_path / "whole", say=quiet)
+
+    def kill(line):
+        if "epoch 3/3" in line:
+            raise KilledError
+
+    out = tmp_path / "killed"
+    with pytest.raises(KilledError):
+        run_trial(this, out, say=kill, checkpoint_interval=2)
+    (found,) = out.glob("trials/*.unfinished/epoch-*.npz")
+    assert found.stem == "epoch-000003"
+    found.write_bytes(found.read_bytes()[:100])
+    lines = []
+    with pytest.warns(UserWarning, match="epoch-000003.npz cannot be gone"):
+        resumed = run_trial(this, out, say=lines.append)
+    assert any("epoch 1/3" in line for line in lines)
+    assert resumed["clean_accuracy"] == whole["clean_accuracy"]
+    assert resumed["training_flops"] == whole["training_flops"]
+
+
+def test_a_folder_appears_when_it_is_whole(tmp_path, monkeypatch, trial_of):
     def fail(*_):
         raise KilledError
 
-    monkeypatch.setattr(run, "evaluate", fail)
+    monkeypatch.setattr(run, "flops_of", fail)
     with pytest.raises(KilledError):
-        run_trial(trial(), tmp_path, say=quiet)
-    assert not (tmp_path / "trials" / trial().key).exists()
+        run_trial(trial_of(), tmp_path, say=quiet)
+    assert not Store(tmp_path).place(trial_of()).exists()
     monkeypatch.undo()
 
 
-def test_a_trial_on_clean_images(tmp_path):
-    this = trial("random", hard="none", epochs=1)
+def test_a_trial_on_clean_images(tmp_path, trial_of):
+    this = trial_of("random", hard="none", epochs=1)
     result = run_trial(this, tmp_path, say=quiet)
     assert "adversarial_accuracy" not in result
-    folder = tmp_path / "trials" / this.key
+    folder = Store(tmp_path).place(this)
     assert json.loads((folder / "trial.json").read_text())["epochs"] == 1
     assert (folder / "history.csv").read_text().startswith("epoch,seconds,")
+    assert result["images"] == round(0.1 * 1437)  # Nothing is held out.
+    assert result["versions"]["keras"] == keras.__version__
+    assert {"commit", "backend", "device", "data"} <= set(result)
+    held_out = run_trial(
+        trial_of("random", hard="none", epochs=1, hold_out=True),
+        tmp_path,
+        say=quiet,
+    )
+    assert held_out["images"] == round(0.1 * 1293)
 
 
-def test_the_hardest_samples_are_chosen_once_for_all(tmp_path):
+def test_the_hardest_samples_are_chosen_once_for_all(tmp_path, trial_of):
     lines = []
     fields = {"hard": "el2n", "el2n_epoch": 1, "el2n_models": 2, "epochs": 1}
-    for method in ("dense", "random"):
-        run_trial(trial(method, **fields), tmp_path, say=lines.append)
-    first = [line for line in lines if "first the dense network" in line]
-    assert len(first) == 2  # Two networks give the scores, once.
+    grid = [
+        trial_of(method, data_ratio=ratio, **fields)
+        for method in ("dense", "random")
+        for ratio in (0.1, 0.2)
+    ]
+    rows = run_grid(grid, tmp_path, say=lines.append, keep_networks=False)
+    assert not any("error" in row for row in rows)
+    assert sum("epoch 1/1" in line for line in lines) == 2 + 4
+    (scores,) = (tmp_path / "scores").glob("*.npz")
+    assert len(np.load(scores)["values"]) == 1437
+    # Only what others build on was kept.
+    assert len(list(tmp_path.glob("trials/*/model.keras"))) == 2
+    # The same scores choose for a network that comes later.
+    before = scores.stat().st_mtime_ns
+    run_trial(trial_of("set", **fields), tmp_path, say=quiet)
+    assert scores.stat().st_mtime_ns == before
 
 
-def test_corrupted_images_are_kept(tmp_path):
-    run_trial(trial("random", hard="corruption", epochs=1), tmp_path, say=quiet)
-    assert len(list((tmp_path / "corrupted").glob("*.npy"))) == 3
+def test_networks_that_were_dropped_are_trained_for_what_needs_them(
+    tmp_path, trial_of
+):
+    fields = {"epochs": 1, "hard": "none"}
+    run_grid([trial_of("dense", **fields)], tmp_path, keep_networks=False)
+    assert not list(tmp_path.glob("trials/*/model.keras"))
+    row = run_trial(trial_of("omp", **fields), tmp_path, say=quiet)
+    assert "error" not in row
+    assert len(list(tmp_path.glob("trials/*/model.keras"))) == 2
 
 
-def test_same_seed_same_network_another_seed_another(tmp_path):
+def test_corrupted_images_are_kept_and_the_same_at_every_ratio(
+    tmp_path, trial_of
+):
+    fields = {"hard": "corruption", "epochs": 1}
+    for ratio in (0.1, 0.2):
+        this = trial_of("random", data_ratio=ratio, **fields)
+        assert run_trial(this, tmp_path, say=quiet)["images"] == round(
+            ratio * 1437
+        )
+    # Of all training images and of the test images, nothing held out.
+    assert len(list((tmp_path / "corrupted").glob("*.npy"))) == 2
+
+
+def test_same_seed_same_network_another_seed_another(tmp_path, trial_of):
     for folder in ("a", "b"):
-        run_trial(trial("set", epochs=2), tmp_path / folder, say=quiet)
-    a, b = (weights_of(trial("set", epochs=2), tmp_path / f) for f in "ab")
+        run_trial(trial_of("set", epochs=2), tmp_path / folder, say=quiet)
+    a, b = (weights_of(trial_of("set", epochs=2), tmp_path / f) for f in "ab")
     assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-    other = trial("set", epochs=2, seed=1)
+    other = trial_of("set", epochs=2, seed=1)
     run_trial(other, tmp_path / "a", say=quiet)
     c = weights_of(other, tmp_path / "a")
     assert any(not np.array_equal(x, y) for x, y in zip(a, c, strict=True))
+
+
+def test_a_trial_that_fails_is_kept_and_the_others_go_on(tmp_path, trial_of):
+    fields = {"hard": "none", "epochs": 1}
+    wild = {"learning_rate": 1e30, **fields}
+    grid = [trial_of("omp", **wild), trial_of("random", **fields)]
+    seen = []
+    rows = run_grid(grid, tmp_path, say=quiet, on_result=seen.append)
+    assert "which failed: FloatingPointError" in rows[0]["error"]
+    assert "error" not in rows[1]
+    assert [len(found) for found in seen] == [1, 2]
+    dense = Store(tmp_path).failure(grid[0].dense)
+    assert "Training must stay finite" in dense["error"]
+    kept = [json.loads(p.read_text()) for p in tmp_path.glob("trials/*.json")]
+    assert len(kept) == 2
+    assert all("Traceback" in found["traceback"][0] for found in kept)
+    assert not list(tmp_path.glob("trials/*.unfinished"))
+
+    # Not again, unless told to.
+    lines = []
+    again = run_grid(grid, tmp_path, say=lines.append)
+    assert again == rows
+    assert lines == []
+    again = run_grid(grid, tmp_path, say=lines.append, retry=True)
+    assert again == rows
+    assert len([x for x in lines if "failed: " in x]) == 2
+    with pytest.raises(FloatingPointError):
+        run_trial(grid[0].dense, tmp_path, say=quiet)
+
+
+def test_callbacks_precision_and_tensorboard_of_a_users_own(tmp_path, trial_of):
+    seen = []
+
+    class Own(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append((epoch, self.model.dtype_policy.name))
+
+    this = trial_of("random", epochs=1, hard="none", precision="mixed_bfloat16")
+    result = run_trial(
+        this, tmp_path, say=quiet, callbacks=lambda trial: [Own()]
+    )
+    assert seen == [(0, "mixed_bfloat16")]
+    assert result["precision"] == "mixed_bfloat16"
+    assert keras.config.dtype_policy().name == "float32"

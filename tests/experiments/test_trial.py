@@ -1,9 +1,15 @@
+import copy
 import dataclasses
+import pickle
 
+import numpy as np
 import pytest
 
+from keras_snn.experiments import KINDS
+from keras_snn.experiments import METHODS
 from keras_snn.experiments import Trial
-from keras_snn.experiments.trial import OWN_FIELDS
+from keras_snn.experiments.rows import claimed
+from keras_snn.experiments.scored import scorers
 
 pytestmark = pytest.mark.numpy
 
@@ -26,6 +32,7 @@ CHANGES = {
     "model": "resnet18",
     "hard": "none",
     "data_ratio": 0.5,
+    "hold_out": True,
     "width": 0.5,
     "seed": 1,
     "epochs": 2,
@@ -34,14 +41,17 @@ CHANGES = {
     "milestones": (0.5,),
     "weight_decay": 0.0,
     "nesterov": True,
+    "precision": "mixed_bfloat16",
     "interval": 2,
     "augment": False,
+    "rotation": 15.0,
     "attack_eps": 0.1,
     "attack_steps": 2,
     "test_attack_steps": 2,
     "severity": 2,
     "el2n_epoch": 2,
     "el2n_models": 2,
+    "options": {},
 }
 
 
@@ -49,20 +59,52 @@ def test_every_field_is_changed():
     assert set(CHANGES) == {f.name for f in dataclasses.fields(Trial)}
 
 
-@pytest.mark.parametrize("hard", ["none", "el2n", "corruption", "adversarial"])
-def test_key_tells_the_fields_apart_that_matter(hard):
+@pytest.mark.parametrize("hard", list(KINDS))
+@pytest.mark.parametrize("method", ["dense", "snip", "set"])
+def test_key_tells_the_fields_apart_that_matter(hard, method):
+    this = {"hard": hard, "method": method}
+    ignored = claimed(KINDS) - set(KINDS[hard].fields)
+    ignored |= claimed(METHODS) - set(METHODS[method].fields)
+    ignored |= {"options"} | ({"sparsity"} if method == "dense" else set())
     for name, value in CHANGES.items():
-        if name == "hard" and value == hard:
+        if this.get(name) == value:
             continue
-        matters = OWN_FIELDS.get(name, hard) == hard
-        other = trial(**{"hard": hard, name: value})
-        assert (other.key != trial(hard=hard).key) == matters, name
+        other = trial(**{**this, name: value})
+        assert (other.key != trial(**this).key) == (name not in ignored), name
 
 
-def test_key_is_the_same_in_every_process():
-    assert trial().key == trial().key
-    assert trial().key.startswith("set-0.9-seed0-")
-    assert trial(epochs=200).key == trial().key
+def test_key_is_the_same_in_every_process_and_version():
+    assert trial().key == "set-0.9-seed0-1c3104547314"
+    full = trial(epochs=200, data_ratio=1, seed=np.int64(0), width=True + 0)
+    assert full.key == trial().key
+    options = {"attack_training": True, "snip_ratios_only": True}
+    other = trial(options=options, sparsity=np.float64(0.9), milestones=[0.5])
+    assert other.key == "set-0.9-seed0-2c7f2be29fc7"
+    assert other.content == {
+        "method": "set",
+        "sparsity": 0.9,
+        "dataset": "digits",
+        "model": "vgg16",
+        "hard": "adversarial",
+        "milestones": (0.5,),
+        "attack_training": True,  # Of SNIP's own there is nothing.
+    }
+
+
+def test_options_are_attributes_with_their_defaults():
+    assert trial().attack_training is False
+    given = trial(options={"attack_training": 1})
+    assert given.attack_training is True
+    assert trial(options={"attack_training": False}) == trial()
+    assert trial(method="gmp").gmp_begin == 0.1
+    with pytest.raises(AttributeError, match="gmp_begin"):
+        _ = trial(method="set").gmp_begin
+    for same in (pickle.loads(pickle.dumps(given)), copy.deepcopy(given)):
+        assert same == given and same.attack_training
+    assert given.dense.attack_training
+    assert dataclasses.replace(given, epochs=2).attack_training
+    with pytest.raises(ValueError, match="'atack_training'; did you mean 'at"):
+        trial(options={"atack_training": True})
 
 
 def test_all_methods_share_one_dense_trial():
@@ -77,14 +119,16 @@ def test_all_methods_share_one_dense_trial():
 def test_all_trials_share_the_networks_that_score_the_samples():
     hard = {"hard": "el2n", "el2n_models": 2, "el2n_epoch": 3}
     scoring = [
-        trial(method=m, sparsity=s, data_ratio=r, seed=d, epochs=e, **hard)
-        for m, s, r, d, e in [("set", 0.9, 0.3, 1, 9), ("gmp", 0.5, 1, 0, 5)]
+        scorers(trial(method=m, sparsity=s, data_ratio=r, seed=d, **hard))
+        for m, s, r, d in [("set", 0.9, 0.3, 1), ("gmp", 0.5, 1, 0)]
     ]
-    assert scoring[0].scoring == scoring[1].scoring
-    assert [t.seed for t in scoring[0].scoring] == [0, 1]
-    assert {(t.epochs, t.method, t.hard) for t in scoring[0].scoring} == {
+    assert scoring[0] == scoring[1]
+    assert [t.seed for t in scoring[0]] == [0, 1]
+    assert {(t.epochs, t.method, t.hard) for t in scoring[0]} == {
         (3, "dense", "none")
     }
+    this = trial(method="omp", **hard)
+    assert this.builds_on == [*scorers(this), this.dense]
 
 
 def test_a_trial_is_frozen():
@@ -112,6 +156,14 @@ def test_a_trial_is_frozen():
         ("attack_eps", 8),
         ("attack_steps", 0),
         ("test_attack_steps", 0),
+        ("rotation", 181),
+        ("precision", "float8"),
+        ("seed", "0"),
+        ("seed", True),
+        ("epochs", 1.5),
+        ("augment", 2),
+        ("width", float("nan")),
+        ("milestones", "half"),
     ],
 )
 def test_bad_fields(field, bad):

@@ -264,6 +264,18 @@ def test_smallest_images():
     assert model.get_layer("layer4_1_relu").output.shape == (None, 1, 1, 32)
 
 
+def test_vgg19_ends_with_average_or_max_pooling():
+    average, last = (
+        models.vgg19((32, 32, 3), 10, last_pool=pool, width=1 / 16)
+        for pool in ("average", "max")
+    )
+    shapes = [m.get_layer("pool").input.shape for m in (average, last)]
+    assert shapes == [(None, 2, 2, 32), (None, 1, 1, 32)]
+    assert last.get_layer("block5_pool").pool_size == (2, 2)
+    with pytest.raises(ValueError, match="last_pool.*Received: last_pool='m"):
+        models.vgg19((32, 32, 3), 10, last_pool="mean")
+
+
 def test_unknown_stem():
     with pytest.raises(ValueError, match="stem.*cifar.*tiny.*'imagenet'"):
         models.resnet18((32, 32, 3), 10, stem="imagenet")

@@ -1,0 +1,116 @@
+"""What trials will cost: FLOPs, and time by what was measured so far.
+
+FLOPs here are those that are computed: kernels are dense, whatever the mask, so
+a sparse network costs what the dense one does. `training_flops` of a result
+counts only active weights.
+"""
+
+import dataclasses
+import functools
+import statistics
+
+from keras_snn.datasets import SOURCES
+from keras_snn.experiments import networks
+from keras_snn.experiments.kinds import KINDS
+from keras_snn.flops import inference_flops
+
+# Sustained, of one GPU: an assumption, for where nothing was measured.
+ASSUMED_SPEED = 11e12
+DAY = 24 * 3600
+
+
+@functools.lru_cache(maxsize=64)
+def _forward(network):
+    return inference_flops(networks.build(network))
+
+
+def forward_flops(trial):
+    """FLOPs of one image's way through the trial's dense network."""
+    same = dataclasses.replace(
+        trial.dense, hard="none", data_ratio=1.0, seed=0, epochs=1
+    )
+    return _forward(same)
+
+
+def computed_flops(trial, images=None):
+    """FLOPs that a trial's training computes; what it builds on is not in it.
+
+    Args:
+        trial: The `Trial`.
+        images: How many it trains on. Defaults to what is known of its data
+            set.
+
+    Returns:
+        A float, or None if it is not known how many images there are.
+    """
+    if images is None:
+        images = training_images(trial)
+    if images is None:
+        return None
+    steps = KINDS[trial.hard].attack_steps(trial)
+    forward = forward_flops(trial)
+    return float(images * trial.epochs * forward * (3 + 2 * steps))
+
+
+def training_images(trial):
+    """How many images a trial trains on, by what is known of its data set."""
+    images = SOURCES[trial.dataset].images
+    if images is None:
+        return None
+    if trial.hold_out:
+        images -= images // 10
+    return round(trial.data_ratio * images)
+
+
+class Speed:
+    """Computed FLOPs a second, by the trials that were measured.
+
+    Args:
+        results: Of earlier trials, dicts.
+        here: What `provenance` says of this process: only trials of this
+            backend and device count.
+    """
+
+    def __init__(self, results, here):
+        self.here = here
+        self.rates = {}
+        for result in results:
+            self.add(result)
+
+    def add(self, result):
+        """Counts one more result."""
+        same = all(result.get(n) == self.here[n] for n in ("backend", "device"))
+        if same and result.get("computed_flops") and result.get("seconds"):
+            rate = result["computed_flops"] / result["seconds"]
+            self.rates.setdefault(result.get("model"), []).append(rate)
+
+    def of(self, trial):
+        """That of the trial's network, else of all. None without any."""
+        every = [rate for rates in self.rates.values() for rate in rates]
+        rates = self.rates.get(trial.model, every)
+        return statistics.median(rates) if rates else None
+
+    def seconds(self, flops):
+        """How long trials will take.
+
+        Args:
+            flops: Dict of `Trial` to its computed FLOPs.
+
+        Returns:
+            Seconds, or None where it is not known.
+        """
+        rates = [self.of(trial) for trial in flops]
+        if None in rates or None in flops.values():
+            return None
+        pairs = zip(flops.values(), rates, strict=True)
+        return sum(count / rate for count, rate in pairs)
+
+
+def duration(seconds):
+    """A time in words."""
+    if seconds is None:
+        return "not measured yet"
+    for unit, size in (("days", DAY), ("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,208 @@
+"""Results and networks of trials, each kept once, whole or not at all."""
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import traceback
+from pathlib import Path
+
+import keras
+
+from keras_snn.experiments import data
+from keras_snn.experiments.trial import all_options
+from keras_snn.files import read_json
+from keras_snn.files import write_json
+
+
+class Store:
+    """A folder that all recipes may share: a trial is trained once.
+
+    A trial's folder is named by its key and its data: `result.json`,
+    `trial.json`, `history.csv`, `model.keras`, and `model.tflite` where it was
+    asked for. It appears when it is whole. `<folder>.unfinished` holds what a
+    trial goes on from, `<folder>.failed.json` why it cannot.
+
+    Args:
+        folder: Where; made when something is kept.
+        data_dir: Where the data lies, as for `keras_snn.datasets.load`. It may
+            move: results know their data by its fingerprint.
+    """
+
+    def __init__(self, folder, data_dir=None):
+        self.folder = Path(folder)
+        self.data_dir = data_dir
+
+    def fingerprint(self, trial):
+        """That of a trial's data, which is read for it."""
+        return data.fingerprint(trial, self.data_dir)
+
+    def place(self, trial):
+        """The folder of a trial on this data."""
+        name = f"{trial.key}-{self.fingerprint(trial)[:8]}"
+        return self.folder / "trials" / name
+
+    def result(self, trial):
+        """The row of a trial that is done: see `row`. None if it is not."""
+        return _read(trial, self.place(trial))
+
+    def failure(self, trial):
+        """The row of a trial that failed, with its `error`, or None."""
+        return _read_failure(trial, self.place(trial))
+
+    def network(self, trial):
+        """The trained network of a trial that is done.
+
+        Raises:
+            FileNotFoundError: If it was not kept.
+        """
+        path = self.place(trial) / "model.keras"
+        if not path.exists():
+            raise FileNotFoundError(
+                "A network must have been trained and kept, or nothing can "
+                f"build on it. Received: {path}, which is not there"
+            )
+        return keras.saving.load_model(path)
+
+    def has_network(self, trial):
+        """Whether the trained network of a trial is there."""
+        return (self.place(trial) / "model.keras").exists()
+
+    def drop_network(self, trial):
+        """Removes the trained network of a trial; its result stays."""
+        (self.place(trial) / "model.keras").unlink(missing_ok=True)
+
+    def begin(self, trial):
+        """The folder in which a trial is made, with what it goes on from."""
+        place = self.place(trial)
+        failed(place).unlink(missing_ok=True)
+        unfinished = place.with_name(place.name + ".unfinished")
+        unfinished.mkdir(parents=True, exist_ok=True)
+        return unfinished
+
+    def keep(self, trial, result):
+        """Makes a trial's unfinished folder the one of its result."""
+        unfinished, place = self.begin(trial), self.place(trial)
+        write_json(unfinished / "trial.json", trial.content)
+        write_json(unfinished / "result.json", {"trial": trial.key, **result})
+        if place.exists():  # Without the network that is now there.
+            shutil.rmtree(place)
+        os.replace(unfinished, place)
+        return self.result(trial)
+
+    def add(self, trial, values):
+        """Adds to the result of a trial that is done."""
+        path = self.place(trial) / "result.json"
+        write_json(path, {**_checked(trial, path), **values})
+
+    def fail(self, trial, error, **about):
+        """Keeps why a trial cannot be, in the place of what it made so far."""
+        place = self.place(trial)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lines = traceback.format_exception(error)
+        write_json(
+            failed(place),
+            {
+                "trial": trial.key,
+                "fields": trial.content,
+                "error": f"{type(error).__name__}: {error}",
+                "traceback": "".join(lines).splitlines(),
+                **about,
+            },
+        )
+        shutil.rmtree(
+            place.with_name(place.name + ".unfinished"), ignore_errors=True
+        )
+        return self.failure(trial)
+
+    def rows(self, trials):
+        """The rows of those trials that are done or failed.
+
+        Data is read only where trials of one key were run on several.
+        """
+        folder = self.folder / "trials"
+        names = sorted(os.listdir(folder)) if folder.exists() else []
+        places = {}
+        for name in names:
+            if not name.endswith(".unfinished"):
+                key = name.partition(".failed")[0].rpartition("-")[0]
+                place = folder / name.removesuffix(".failed.json")
+                places.setdefault(key, []).append(place)
+        found = []
+        for trial in trials:
+            known = dict.fromkeys(places.get(trial.key, ()))
+            if len(known) > 1:
+                known = [self.place(trial)]
+            for place in known:
+                row = _read(trial, place) or _read_failure(trial, place)
+                found += [row] if row else []
+        return found
+
+    def measured(self):
+        """The results of all trials that were ever run, for their times.
+
+        What is damaged is left out: it is named where it is asked for.
+        """
+        found = []
+        for path in (self.folder / "trials").glob("*/result.json"):
+            if not path.parent.name.endswith(".unfinished"):
+                with contextlib.suppress(OSError, ValueError):
+                    found.append(dict(read_json(path)))
+        return found
+
+
+def row(trial, result):
+    """A result with the fields of its trial: what figures and tables take.
+
+    Args:
+        trial: The `Trial`.
+        result: A dict.
+
+    Returns:
+        A dict. The sparsity that was asked for is `requested_sparsity`,
+        `sparsity` that achieved.
+    """
+    fields = dataclasses.asdict(trial)
+    fields["requested_sparsity"] = fields.pop("sparsity")
+    fields |= {
+        name: getattr(trial, name, default)
+        for name, default in all_options().items()
+    }
+    del fields["options"]
+    return {"trial": trial.key, **fields, **result}
+
+
+def failed(place):
+    """The file of why a trial failed, beside the place of its folder."""
+    return place.with_name(place.name + ".failed.json")
+
+
+def _read(trial, place):
+    if not place.exists():
+        return None
+    return row(trial, _checked(trial, place / "result.json"))
+
+
+def _read_failure(trial, place):
+    if not failed(place).exists():
+        return None
+    found = _checked(trial, failed(place))
+    return row(trial, {"error": found.get("error")})
+
+
+def _checked(trial, path):
+    """What a file holds, if it is of this trial."""
+    try:
+        found = read_json(path)
+        key = found["trial"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{path} must hold what became of a trial, or its result is not "
+            f"known: delete it to have it made anew. Reading it: {error!r}"
+        ) from error
+    if key != trial.key:
+        raise ValueError(
+            f"{path} must be of the trial {trial.key}, or its result would be "
+            f"taken for another's. Received: that of {key!r}"
+        )
+    return found
