@@ -6,7 +6,7 @@ import statistics
 from keras_snn.experiments.kinds import KINDS
 from keras_snn.experiments.methods import METHODS
 from keras_snn.experiments.networks import MODELS
-from keras_snn.experiments.rows import claimed
+from keras_snn.experiments.registry import claimed
 from keras_snn.experiments.trial import TYPES
 
 # Names of fields in titles, where they are not their own.

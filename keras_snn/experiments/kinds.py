@@ -17,7 +17,7 @@ from keras_snn.attacks import AdversarialModel
 from keras_snn.attacks import adversarial_accuracy
 from keras_snn.datasets import Split
 from keras_snn.experiments.corrupted import corrupted
-from keras_snn.experiments.rows import Row
+from keras_snn.experiments.registry import Row
 from keras_snn.experiments.scored import scorers
 from keras_snn.experiments.scored import scores
 from keras_snn.hardness import hardest

@@ -15,7 +15,7 @@ from keras_snn.callbacks.gmp import GMPUpdate
 from keras_snn.callbacks.lottery import LotteryTicket
 from keras_snn.callbacks.rigl import RigLUpdate
 from keras_snn.callbacks.set import SETUpdate
-from keras_snn.experiments.rows import Row
+from keras_snn.experiments.registry import Row
 from keras_snn.masking.mask_state import masked_layers
 from keras_snn.masking.masked_layer import MaskedLayer
 from keras_snn.oneshot.magnitude import prune_magnitude
@@ -41,6 +41,8 @@ class Method(Row):
         prune: Called once before training, as
             `prune(model, trial, x, y, trained)`: a batch of data, and the
             trained dense weights where `from_dense`.
+        batch: Called with the trial: how many images that batch has. Defaults
+            to as many as a batch of training.
         callbacks: Called with the trial and its training data as
             `callbacks(trial, x, y)`; gives what changes masks during fit.
     """
@@ -52,6 +54,7 @@ class Method(Row):
     wrapper: type = MaskedLayer
     from_dense: bool = False
     prune: Callable = lambda model, trial, x, y, trained: None
+    batch: Callable = lambda trial: trial.batch_size
     callbacks: Callable = lambda trial, x, y: []
 
 
@@ -120,8 +123,9 @@ METHODS = {
         "#0072B2",
         "o",
         prune=_snip,
+        batch=lambda trial: trial.snip_images,
         fields=(),
-        options={"snip_ratios_only": False},
+        options={"snip_images": 128, "snip_ratios_only": False},
     ),
     "synflow": Method("SynFlow", "#332288", "d", prune=_synflow, fields=()),
     "set": Method(

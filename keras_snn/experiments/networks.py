@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from keras_snn import models
 from keras_snn.datasets import SOURCES
-from keras_snn.experiments.rows import Row
+from keras_snn.experiments.registry import Row
 from keras_snn.models.parts import STATISTICS
 
 

@@ -10,11 +10,11 @@ from keras_snn.datasets import as_float
 from keras_snn.experiments import cost
 from keras_snn.experiments import data
 from keras_snn.experiments.checkpoint import EpochCheckpoint
-from keras_snn.experiments.code_version import provenance
 from keras_snn.experiments.kinds import KINDS
 from keras_snn.experiments.kinds import hard_data
 from keras_snn.experiments.methods import METHODS
 from keras_snn.experiments.networks import MODELS
+from keras_snn.experiments.provenance import provenance
 from keras_snn.experiments.store import Store
 from keras_snn.experiments.training import active_parameters
 from keras_snn.experiments.training import build
@@ -107,7 +107,8 @@ def run_grid(
     config, view = RunConfig(**config), view or Lines(say)
     store, steps = Store(out, data_dir), plan(trials)
     failed = {} if retry else failures(steps, store)
-    todo = [t for t in left(steps, trials, store, config) if t not in failed]
+    asked = set(trials)
+    todo = [t for t in left(steps, asked, store, config) if t not in failed]
     rows = {t: store.result(t) for t in steps if t not in {*todo, *failed}}
     rows |= failed
     speed = cost.Speed(store.measured(), provenance())
@@ -124,12 +125,12 @@ def run_grid(
         trial = todo.pop(0)
         del flops[trial]
         view.begins(describe(trial), counts)
-        export = config.export and trial in trials
+        export = config.export and trial in asked
         row = rows[trial] = _attempt(trial, store, config, rows, view, export)
         counts.count(row)
         speed.add(row)
         view.ends(outcome(row), counts)
-        if on_result and trial in trials:
+        if on_result and trial in asked:
             on_result(found())
     if not config.keep_networks:
         for trial in {*steps} - {b for t in steps for b in t.builds_on}:
@@ -157,7 +158,7 @@ def left(steps, trials, store, config):
 
     Args:
         steps: What `plan` returned.
-        trials: Those that were asked for.
+        trials: A set of those that were asked for.
         store: The `Store`.
         config: The `RunConfig`.
 

@@ -9,10 +9,10 @@ from keras_snn.experiments import data
 from keras_snn.experiments import figures
 from keras_snn.experiments import tables
 from keras_snn.experiments import view
-from keras_snn.experiments.code_version import provenance
 from keras_snn.experiments.grid import trials
 from keras_snn.experiments.kinds import KINDS
 from keras_snn.experiments.networks import MODELS
+from keras_snn.experiments.provenance import provenance
 from keras_snn.experiments.report import Report
 from keras_snn.experiments.run import plan
 from keras_snn.experiments.run import run_grid

@@ -82,7 +82,7 @@ def train(trial, trainer, parts, trained, checkpoint, callbacks=()):
     done = checkpoint.resume(trainer)
     if done == 0:
         draw = np.random.default_rng(trial.seed)
-        batch = draw.permutation(len(x))[: trial.batch_size]
+        batch = draw.permutation(len(x))[: method.batch(trial)]
         method.prune(trainer, trial, x[batch], y[batch], trained)
     flip = datasets.SOURCES[trial.dataset].flip
     batches = datasets.augmented(

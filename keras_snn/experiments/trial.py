@@ -14,7 +14,7 @@ from keras_snn.datasets import SOURCES
 from keras_snn.experiments.kinds import KINDS
 from keras_snn.experiments.methods import METHODS
 from keras_snn.experiments.networks import MODELS
-from keras_snn.experiments.rows import claimed
+from keras_snn.experiments.registry import claimed
 
 # The fields that name a row of a table.
 TABLES = {"method": METHODS, "model": MODELS, "hard": KINDS}
@@ -73,8 +73,9 @@ class Trial:
         el2n_models: How many networks' scores are averaged.
         options: A dict of what the rows of method, model and kind offer beside
             these fields, each an attribute of the trial, too. What a trial's
-            own rows do not offer is dropped. `snip_ratios_only`: keep only how
-            many weights SNIP leaves each layer. `omp_erk_random`: draw the
+            own rows do not offer is dropped. `snip_images`: how many SNIP
+            looks at, 128. `snip_ratios_only`: keep only how many weights
+            SNIP leaves each layer. `omp_erk_random`: draw the
             masks of OMP_ERK at random. `gmp_begin`, `gmp_end`: when GMP
             prunes, as shares of training. `attack_training`: attack in
             training mode. `corruptions`: `"mixed"`, `"lff0"`, `"lff1"` or one

@@ -8,7 +8,7 @@ import pytest
 from keras_snn.experiments import KINDS
 from keras_snn.experiments import METHODS
 from keras_snn.experiments import Trial
-from keras_snn.experiments.rows import claimed
+from keras_snn.experiments.registry import claimed
 from keras_snn.experiments.scored import scorers
 
 pytestmark = pytest.mark.numpy

@@ -2,6 +2,7 @@
 
 import functools
 import importlib.metadata
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -21,8 +22,14 @@ def provenance():
         | {package: _version(package) for package in PACKAGES},
         "commit": _commit(),
         "backend": keras.backend.backend(),
-        "device": backend.device(),
+        "device": _device(),
     }
+
+
+def _device():
+    """The name of the GPU, or how many cores there are."""
+    name = backend.device()
+    return f"{name}, {os.cpu_count()} cores" if name == "cpu" else name
 
 
 def _version(package):
