@@ -8,11 +8,14 @@ OLDEST_PYTHON ?= $(shell \
   PYENV_VERSION=3.10 python3.10 -c "import sys; print(sys.executable)" \
   2>/dev/null || echo $(PYTHON))
 OLDEST_VENV ?= .venv-oldest
+OLDEST_PIP = $(OLDEST_VENV)/bin/pip install --quiet \
+  --constraint constraints-oldest.txt
 OLDEST_TESTS ?= tests/test_battery.py tests/masking tests/test_conversion.py
+OLDEST = $(BACKEND:%=test-oldest-%)
 PIP = $(BIN)/pip install --quiet --constraint constraints.txt
 TESTS = $(BACKEND:%=test-%)
 
-.PHONY: demo test $(TESTS) test-oldest lint format clean
+.PHONY: demo test $(TESTS) test-oldest $(OLDEST) lint format clean
 .DELETE_ON_ERROR:
 
 # The main job, minutes on two cores: TensorFlow alone is enough for it.
@@ -32,12 +35,13 @@ $(TESTS): test-%: $(VENV)/.dev
 	@KERAS_BACKEND=$* $(BIN)/python -m pytest
 
 # The core on the oldest of all that it runs on, in an environment of its own.
-test-oldest: $(OLDEST_VENV)/.made
-	@set -e; for backend in $(BACKEND); do \
-	  echo "== oldest tests on $$backend"; \
-	  KERAS_BACKEND=$$backend $(OLDEST_VENV)/bin/python -m pytest \
-	    $(OLDEST_TESTS); \
-	done
+test-oldest: $(BACKEND:%=$(OLDEST_VENV)/.%)
+	@echo "== oldest tests on $(BACKEND): each is shown when it has ended"
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(SYNC) $(OLDEST)
+
+$(OLDEST): test-oldest-%: $(OLDEST_VENV)/.%
+	@echo "== oldest tests on $*"
+	@KERAS_BACKEND=$* $(OLDEST_VENV)/bin/python -m pytest $(OLDEST_TESTS)
 
 lint: $(VENV)/.ruff
 	$(BIN)/ruff format --check .
@@ -67,11 +71,14 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	$(PIP) --no-deps imagecorruptions-imaug
 	touch $@
 
-# Neither the extra `tensorflow`, for TFLite, nor `dev` is the core's.
+# A backend by itself: the extra `tensorflow` is for TFLite, too.
 $(OLDEST_VENV)/.made: pyproject.toml constraints-oldest.txt
 	$(OLDEST_PYTHON) -m venv $(OLDEST_VENV)
-	$(OLDEST_VENV)/bin/pip install --quiet --constraint constraints-oldest.txt \
-	  --editable . tensorflow jax torch hypothesis pytest
+	$(OLDEST_PIP) --editable . hypothesis pytest
+	touch $@
+
+$(BACKEND:%=$(OLDEST_VENV)/.%): $(OLDEST_VENV)/.made
+	$(OLDEST_PIP) $(@F:.%=%)
 	touch $@
 
 clean:

@@ -49,6 +49,7 @@ def test_a_step_trains_on_the_attacked_batch(images, norm, training):
         x_adv = attack(plain, x, y)
         expected = plain.train_on_batch(x_adv, y, weights, return_dict=True)
         logs = model.train_on_batch(x, y, weights, return_dict=True)
+        expected = {name: float(value) for name, value in expected.items()}
         assert logs == pytest.approx(expected, abs=1e-5)
     for ours, theirs in zip(twin.variables, plain.variables, strict=True):
         np.testing.assert_allclose(

@@ -14,9 +14,10 @@ def numpy(outputs):
 
 
 def assert_same(outputs, expected, atol=1e-6):
+    outputs = numpy(outputs)
     keras.tree.assert_same_structure(outputs, expected)
     for one, other in zip(
-        keras.tree.flatten(numpy(outputs)),
+        keras.tree.flatten(outputs),
         keras.tree.flatten(expected),
         strict=True,
     ):
