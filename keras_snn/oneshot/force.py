@@ -9,8 +9,8 @@ exponentially over the rounds, and in each a weight's score is
 with w as it was before any pruning. FORCE lets pruned weights come back in a
 later round; Iter-SNIP does not.
 
-Differs from the paper's code: every round sees the same samples, where it draws
-a batch anew; every layer keeps a weight, unless `keep_layers=False`.
+Differs from the paper's code: rounds see the same samples where these are
+arrays; every layer keeps a weight, unless `keep_layers=False`.
 """
 
 from keras_snn.choosing.in_rounds import masks_in_rounds
@@ -22,8 +22,8 @@ from keras_snn.oneshot.snip import sensitivity
 def force(
     model,
     x,
-    y,
-    sparsity,
+    y=None,
+    sparsity=None,
     *,
     rounds=60,
     revive=True,
@@ -35,8 +35,9 @@ def force(
 
     Args:
         model: A Keras model with masks, such as `sparsify(model, 0.0)`.
-        x: Inputs, one batch or more.
-        y: Their targets.
+        x: Inputs, or batches, as for `snip`: `dataset.take(1)`, shuffled, is
+            another batch in every round, as in the official code.
+        y: Their targets. Defaults to None, where `x` holds batches.
         sparsity: Fraction of zeros over all masked weights, in [0, 1).
         rounds: Int >= 1; one round is SNIP. Defaults to 60, the official
             code's, at one gradient each.

@@ -28,7 +28,8 @@ from keras_snn.choosing.in_rounds import masks_in_rounds
 from keras_snn.gradients import loss_function
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import set_masks
-from keras_snn.oneshot.in_batches import mean_over_batches
+from keras_snn.oneshot.in_batches import batches_of
+from keras_snn.oneshot.in_batches import mean_over
 
 TEMPERATURE = 200.0  # Of the official code, github.com/alecwangcq/GraSP.
 
@@ -36,8 +37,8 @@ TEMPERATURE = 200.0  # Of the official code, github.com/alecwangcq/GraSP.
 def grasp(
     model,
     x,
-    y,
-    sparsity,
+    y=None,
+    sparsity=None,
     *,
     loss=None,
     temperature=None,
@@ -49,8 +50,9 @@ def grasp(
 
     Args:
         model: A Keras model with masks, such as `sparsify(model, 0.0)`.
-        x: Inputs, of which the paper takes ten of each class.
-        y: Their targets.
+        x: Inputs, of which the paper takes ten of each class, or batches, as
+            for `snip`.
+        y: Their targets. Defaults to None, where `x` holds batches.
         sparsity: Fraction of zeros over all masked weights, in [0, 1).
         loss: A Keras loss, or its name. Defaults to the compiled one.
         temperature: What outputs are divided by before the loss, > 0, so that
@@ -136,14 +138,13 @@ def flow_kept(
             for path, masked in weights.items()
         ],
     )
-    gradients = mean_over_batches(
-        lambda x, y: _arrays(gradient(*loss_on(x, y))), x, y, batch_size
+    batches = batches_of(x, y, batch_size)
+    gradients = mean_over(
+        batches, lambda x, y: _arrays(gradient(*loss_on(x, y)))
     )
-    products = mean_over_batches(
+    products = mean_over(
+        batches,
         lambda x, y: _arrays(hessian_vector_product(*loss_on(x, y), gradients)),
-        x,
-        y,
-        batch_size,
     )
     return {
         path: arrays[path] * product

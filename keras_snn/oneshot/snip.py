@@ -21,13 +21,14 @@ from keras_snn.choosing.in_rounds import masks_in_rounds
 from keras_snn.gradients import loss_gradients
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import set_masks
-from keras_snn.oneshot.in_batches import mean_over_batches
+from keras_snn.oneshot.in_batches import batches_of
+from keras_snn.oneshot.in_batches import mean_over
 
 
 def snip(
     model,
     x,
-    y,
+    y=None,
     sparsity=None,
     *,
     loss=None,
@@ -42,13 +43,15 @@ def snip(
 
     Args:
         model: A Keras model with masks, such as `sparsify(model, 0.0)`.
-        x: Inputs, the paper's one mini-batch or more.
-        y: Their targets.
+        x: Inputs, the paper's one mini-batch or more. Or batches `(x, y)`
+            whose gradients are averaged: a list, a `keras.utils.PyDataset` or
+            a `tf.data.Dataset`, of which `take` so many.
+        y: Their targets. Defaults to None, where `x` holds batches.
         sparsity: Fraction of zeros over all masked weights, in [0, 1). A
             pattern such as `"2:4"` tells it.
         loss: A Keras loss, or its name. Defaults to the compiled one.
-        batch_size: Samples a gradient at a time, an int >= 1, whose gradients
-            are averaged. Defaults to None, all at once.
+        batch_size: Samples a gradient at a time, an int >= 1, to average the
+            gradients of arrays, too. Defaults to None, all at once.
         rounds: Int >= 1. Defaults to 1, the paper's; with more it is
             Iter-SNIP, see `force`.
         ratios_only: Keep only how many weights SNIP leaves each layer, and draw
@@ -119,11 +122,9 @@ def sensitivity(
         for path, masked in weights.items()
     ]
     variables = [masked.weight for masked in weights.values()]
-    gradients = mean_over_batches(
+    gradients = mean_over(
+        batches_of(x, y, batch_size),
         lambda x, y: loss_gradients(model, variables, x, y, loss, at=at),
-        x,
-        y,
-        batch_size,
     )
     return {
         path: np.abs(arrays[path] * gradient)

@@ -10,6 +10,8 @@ import keras_snn
 from keras_snn import get_masks
 from keras_snn import snip
 from keras_snn.masking.mask_state import masked_weights
+from keras_snn.oneshot.in_batches import batches_of
+from keras_snn.oneshot.in_batches import mean_over
 from keras_snn.oneshot.snip import sensitivity
 
 RNG = np.random.default_rng(0)
@@ -191,7 +193,7 @@ def test_a_subclassed_model():
         ({"x": X[:0], "y": Y[:0]}, "must be one batch.*lengths \\[0\\]"),
         ({"y": Y[:3]}, "must be one batch.*lengths \\[3, 8\\]"),
         ({"x": None}, "must be one batch.*lengths \\[0, 8\\]"),
-        ({"y": None}, "must be one batch.*lengths \\[0, 8\\]"),
+        ({"y": None}, "Without `y`.*must hold batches.*ndarray"),
         ({"x": X[:, :3]}, r"hold what the model takes.*\(8, 3\).*\(None, 4\)"),
         ({"y": Y * np.nan}, "NaN or infinite.*'first/kernel'"),
         ({"ratios_only": True, "seed": -1}, "`seed` must be an int >= 0"),
@@ -230,17 +232,63 @@ def test_batches_are_averaged_by_their_samples(batch_size):
 
 
 def test_batches_of_nested_inputs():
-    from keras_snn.oneshot.in_batches import mean_over_batches
-
     def sums(x, y):
         return [np.array([len(y), x["a"].sum(), y.sum()])]
 
-    x, y = {"a": np.arange(5.0)}, np.ones(5)
-    (mean,) = mean_over_batches(sums, x, y, 2)
+    batches = batches_of({"a": np.arange(5.0)}, np.ones(5), 2)
+    assert [len(y) for _, y in batches] == [2, 2, 1]
+    (mean,) = mean_over(batches, sums)
     shares = np.array([2, 2, 1]) / 5
     np.testing.assert_allclose(
         mean, [shares @ [2, 2, 1], shares @ [1, 5, 4], shares @ [2, 2, 1]]
     )
+
+
+class Sequence(keras.utils.PyDataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, place):
+        rows = slice(0, 6) if place == 0 else slice(6, 8)
+        return X[rows], Y[rows], np.ones(6)
+
+
+@pytest.mark.parametrize(
+    "batches", [Sequence(), [(X[:6], Y[:6]), [X[6:], Y[6:]]]]
+)
+@pytest.mark.parametrize("method", [snip, keras_snn.grasp, keras_snn.force])
+def test_batches_in_place_of_arrays(batches, method):
+    masks = method(deep(), batches, sparsity=0.7, loss="mse")
+    expected = method(deep(), X, Y, 0.7, loss="mse")
+    for path, mask in masks.items():
+        np.testing.assert_array_equal(mask, expected[path])
+
+
+def test_every_round_begins_the_batches_anew():
+    class Shuffled:
+        begun = 0
+
+        def __iter__(self):
+            self.begun += 1
+            return iter([(X[self.begun :], Y[self.begun :])])
+
+    batches = Shuffled()
+    snip(deep(), batches, sparsity=0.7, loss="mse", rounds=3)
+    assert batches.begun == 3
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (X, "must hold batches.*y=None, x of type ndarray"),
+        ([], "must hold batches.*list"),
+        ([X], "must hold batches.*list"),
+        (iter([(X, Y)]), "can be begun anew.*list_iterator"),
+    ],
+)
+def test_without_targets_there_must_be_batches(x, message):
+    with pytest.raises(ValueError, match=message):
+        snip(deep(), x, sparsity=0.7, loss="mse")
 
 
 def test_rounds_are_those_of_iter_snip():
