@@ -12,6 +12,15 @@ from keras_snn.extras import require
 
 HOME = Path(__file__).parents[1]
 SOURCES = sorted((HOME / "keras_snn").rglob("*.py"))
+# Imported in their turn where they are used, with a backend or with Numba.
+LATE = {
+    "backend/jax.py",
+    "backend/tensorflow.py",
+    "backend/torch.py",
+    "compute/kernels.py",
+    "compute/vectors.py",
+    "compute/xla_handlers.py",
+}
 
 pytestmark = pytest.mark.numpy
 
@@ -70,3 +79,17 @@ def test_a_module_that_breaks_is_not_called_missing(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ImportError, match="^libGL$"):
         require("a_broken_one", "It")
+
+
+def test_only_what_is_always_there_is_imported_at_the_top():
+    there = {"keras", "keras_snn", "numpy", *sys.stdlib_module_names}
+    for path in SOURCES:
+        if path.relative_to(HOME / "keras_snn").as_posix() in LATE:
+            continue
+        for node in ast.parse(path.read_text()).body:
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module]
+            assert {name.partition(".")[0] for name in names} <= there, path
