@@ -55,11 +55,22 @@ def masked_weights(model):
         model: A Keras model with masks, built.
 
     Returns:
-        A dict of path, such as `"conv1/kernel"`, to `MaskedWeight`. Its
-        `index` tells the weights of all of the model's wrappers apart.
+        A dict of path, such as `"conv1/kernel"`, to `MaskedWeight`, which has
+        `weight_array()` and `mask_array()` in NumPy, `input_axes` to sum over
+        the inputs of a unit, and an `index` that tells the weights of all of
+        the model's wrappers apart.
 
     Raises:
         ValueError: If the model has no masks, or is not built.
+
+    Example:
+
+    ```python
+    fan_in = {
+        path: masked.mask_array().sum(masked.input_axes)
+        for path, masked in keras_snn.masked_weights(model).items()
+    }
+    ```
     """
     layers = masked_layers(model)
     if not layers:
