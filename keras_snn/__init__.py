@@ -21,6 +21,8 @@ from keras_snn.callbacks.snfs import SNFSUpdate
 from keras_snn.callbacks.sr_ste import SRSTEUpdate
 from keras_snn.callbacks.top_kast import TopKASTUpdate
 from keras_snn.choosing.by_score import prune_by_score
+from keras_snn.compute.conversion import to_dense
+from keras_snn.compute.conversion import to_sparse
 from keras_snn.compute.sparse_conv import SparseConv2D
 from keras_snn.compute.sparse_dense import SparseDense
 from keras_snn.conversion import sparsify
@@ -90,4 +92,6 @@ __all__ = [
     "strip",
     "summary",
     "synflow",
+    "to_dense",
+    "to_sparse",
 ]

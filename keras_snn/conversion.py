@@ -3,12 +3,13 @@
 import warnings
 
 import keras
-from keras import ops
 
 from keras_snn import patterns
 from keras_snn.channels.graph import check_graph
 from keras_snn.channels.shrink import remove_channels
 from keras_snn.choosing.at_random import random_masks
+from keras_snn.compute.conversion import to_dense
+from keras_snn.compute.conversion import to_sparse
 from keras_snn.masking.mask_state import masked_layers
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import set_masks
@@ -31,6 +32,7 @@ def sparsify(
     include=None,
     exclude=None,
     wrapper=MaskedLayer,
+    compute="masked",
 ):
     """Makes a model sparse: masks around all of it, drawn at random.
 
@@ -61,6 +63,9 @@ def sparsify(
         wrapper: The class that holds the masks: `MaskedLayer`, or one of those
             in which inactive weights go on training, for methods that need
             them: `StraightThroughLayer`, `MovementLayer`.
+        compute: `"masked"`: dense kernels, under masks. `"sparse"`: as
+            `to_sparse` makes it, where layers that are faster so hold their
+            nonzeros alone, and no weight is shared with `model`.
 
     Returns:
         A `keras.Model`, not compiled.
@@ -79,6 +84,11 @@ def sparsify(
     model.compile("sgd", "mse")
     ```
     """
+    if compute not in ("masked", "sparse"):
+        raise ValueError(
+            "Argument `compute` must be 'masked' or 'sparse'. "
+            f"Received: {compute=!r}"
+        )
     pattern = patterns.get(pattern)
     sparsity = pattern.sparsity(sparsity, default=0.8)
     _check_wrappable(model)
@@ -95,7 +105,7 @@ def sparsify(
     )
     sparse = around(masked, name=model.name)
     set_masks(sparse, drawn, requested=sparsity)
-    return sparse
+    return sparse if compute == "masked" else to_sparse(sparse)
 
 
 def strip(model, *, shrink=False):
@@ -121,6 +131,8 @@ def strip(model, *, shrink=False):
             its author can take out, or is to be shrunk and is neither
             Functional nor Sequential.
     """
+    if any(m.computes == "sparse" for m in masked_weights(model).values()):
+        model = to_dense(model)
     weights, layers = masked_weights(model), masked_layers(model)
     by_sparsify = isinstance(model, SparseModel)
     if not by_sparsify and not (
@@ -135,10 +147,7 @@ def strip(model, *, shrink=False):
     if shrink:
         check_graph(layers[0].layer if by_sparsify else model)
     for masked in weights.values():
-        value = masked.weight.value
-        masked.weight.assign(
-            ops.where(masked.mask.value, value, ops.zeros_like(value))
-        )
+        masked.prune()
     plain = layers[0].layer if by_sparsify else _unwrapped(model)
     give_up(model)
     _warn_of_adapters(plain)

@@ -1,5 +1,8 @@
 """The gradient of a model's loss by its weights, on any backend."""
 
+import collections.abc
+import contextlib
+
 import keras
 import numpy as np
 from keras import ops
@@ -55,21 +58,119 @@ def dense_gradients(model, weights, x, y, loss=None, *, training=True):
         training: As for `loss_gradients`.
 
     Returns:
-        A dict of path to NumPy array of the weight's shape.
+        A mapping of path to NumPy array of the weight's shape. Those of layers
+        that store only nonzeros are made each time that one is asked for.
 
     Raises:
         ValueError: As `loss_gradients` does.
     """
-    gradients = loss_gradients(
+    stored = {p: m for p, m in weights.items() if m.mask is not None}
+    function, values = loss_function(
         model,
-        [masked.weight for masked in weights.values()],
+        [masked.weight for masked in stored.values()],
         x,
         y,
         loss,
         training=training,
-        at=[(m.mask, ops.ones_like(m.mask.value)) for m in weights.values()],
+        at=[(m.mask, ops.ones_like(m.mask.value)) for m in stored.values()],
     )
-    return dict(zip(weights, gradients, strict=True))
+    gradients = gradient(function, values) if stored else []
+    found = {
+        path: ops.convert_to_numpy(each)
+        for path, each in zip(stored, gradients, strict=True)
+    }
+    layers = {
+        path: masked.owner.layer
+        for path, masked in weights.items()
+        if path not in stored
+    }
+    if not layers:
+        return found
+    function, _ = loss_function(model, [], x, y, loss, training=training)
+    return LayerGradients(found, layers, function)
+
+
+class LayerGradients(collections.abc.Mapping):
+    """Gradients by path; those of layers without a mask one at a time.
+
+    Such a layer's gradient is the product of its inputs with the gradient by
+    its outputs. Both are found for all layers at once, and multiplied when the
+    gradient is asked for: no more than one of them need be held.
+
+    Args:
+        found: Dict of path to NumPy array: the others.
+        layers: Dict of path to `NonzeroLayer`.
+        function: The loss, as `loss_function` returns it, of no variable.
+    """
+
+    def __init__(self, found, layers, function):
+        self._found = found
+        self._layers = layers
+        self._inputs = {path: [] for path in layers}
+        shapes = {path: [] for path in layers}
+
+        def record(path):
+            def probe(inputs, outputs):
+                self._inputs[path].append(ops.convert_to_numpy(inputs))
+                shapes[path].append((outputs.shape, outputs.dtype))
+                return outputs
+
+            return probe
+
+        with _probes(layers, record):
+            function([])
+
+        def add(zeros):
+            def of_path(path):
+                calls = iter(zeros[path])
+                return lambda inputs, outputs: outputs + next(calls)
+
+            return of_path
+
+        def loss(zeros):
+            with _probes(layers, add(zeros)):
+                return function([])
+
+        zeros = {
+            path: [ops.zeros(shape, dtype) for shape, dtype in calls]
+            for path, calls in shapes.items()
+        }
+        self._upstream = gradient(loss, zeros)
+
+    def __getitem__(self, path):
+        if path in self._found:
+            return self._found[path]
+        layer = self._layers[path]
+        total = np.zeros(layer.kernel_shape, "float32")
+        for inputs, upstream in zip(
+            self._inputs[path], self._upstream[path], strict=True
+        ):
+            inputs = ops.convert_to_tensor(inputs)
+
+            def product(kernel, inputs=inputs, upstream=upstream):
+                return ops.sum(layer.dense_product(inputs, kernel) * upstream)
+
+            kernel = ops.zeros(layer.kernel_shape, inputs.dtype)
+            total += ops.convert_to_numpy(gradient(product, kernel))
+        return total
+
+    def __iter__(self):
+        return iter({**self._found, **self._layers})
+
+    def __len__(self):
+        return len(self._found) + len(self._layers)
+
+
+@contextlib.contextmanager
+def _probes(layers, probe_of):
+    """Lets layers show their calls to `probe_of(path)` for a while."""
+    try:
+        for path, layer in layers.items():
+            layer.probe = probe_of(path)
+        yield
+    finally:
+        for layer in layers.values():
+            layer.probe = None
 
 
 def loss_function(

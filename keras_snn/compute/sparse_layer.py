@@ -16,11 +16,12 @@ from keras_snn.compute.product import product
 from keras_snn.compute.topology import Topology
 from keras_snn.compute.topology import check_counts
 from keras_snn.compute.topology import positions_of_file
+from keras_snn.masking.nonzero_layer import NonzeroLayer
 
 PAYS = 0.7  # From this sparsity on, training is faster than dense on a CPU.
 
 
-class SparseLayer(keras.layers.Layer):
+class SparseLayer(NonzeroLayer):
     """A layer with a sparse kernel, of which it stores the nonzeros alone.
 
     A nonzero takes 4 bytes for its value, and 12 for where it is; so do its
@@ -77,7 +78,7 @@ class SparseLayer(keras.layers.Layer):
         size = math.prod(self.kernel_shape)
         if self.nonzeros is None:
             self.nonzeros = masks.active_count(size, self.sparsity)
-        self._check_room(size)
+        self._check_size(size)
         self.values = self.add_weight(
             name="values",
             shape=(self.nonzeros,),
@@ -115,7 +116,7 @@ class SparseLayer(keras.layers.Layer):
         self._write_topology(drawn)
         self.built = True
 
-    def _check_room(self, size):
+    def _check_size(self, size):
         if self.nonzeros < 1:
             raise ValueError(
                 "A sparse kernel must keep at least one weight, or the layer's "
@@ -134,6 +135,8 @@ class SparseLayer(keras.layers.Layer):
     def call(self, inputs):
         topology = Topology(*map(ops.convert_to_tensor, self.topology))
         outputs = self._product(inputs, topology)
+        if self.probe is not None:
+            outputs = self.probe(inputs, outputs)
         if self.bias is not None:
             outputs = ops.add(outputs, self.bias)
         return self.activation(outputs)
@@ -191,13 +194,17 @@ class SparseLayer(keras.layers.Layer):
         """The outputs, (n, height, width, channels), in their own shape."""
         return outputs
 
-    def dense_product(self, inputs, kernel):
-        """The product with a dense kernel."""
-        raise NotImplementedError
-
     def positions(self):
-        """Where the nonzeros are in the flat kernel: an increasing array."""
         return self._topology_arrays().positions()
+
+    def check_room(self, count):
+        if count > self.nonzeros:
+            raise ValueError(
+                "A sparse layer has room for the nonzeros it was built with, "
+                "and not for more: `to_dense` and `to_sparse` make another "
+                f"one. Received: {count} nonzeros for {self.name!r}, built "
+                f"with {self.nonzeros}"
+            )
 
     def set_nonzeros(self, positions, values):
         """Puts other nonzeros in place of those that there are.
@@ -208,16 +215,10 @@ class SparseLayer(keras.layers.Layer):
             values: Float array of their values.
 
         Raises:
-            ValueError: If there is no room for them, or none is left.
+            ValueError: If there is no room for them.
         """
         positions = np.asarray(positions)
-        if not 0 < len(positions) <= self.nonzeros:
-            raise ValueError(
-                "A sparse layer has room for the nonzeros it was built with, "
-                "and needs one: make another one of the dense layer, with "
-                f"`to_dense` and `to_sparse`. Received: {len(positions)} "
-                f"nonzeros for {self.name!r}, built with {self.nonzeros}"
-            )
+        self.check_room(len(positions))
         self._write_topology(
             Topology.of_positions(positions, self.kernel_shape, self.nonzeros)
         )

@@ -15,11 +15,12 @@ import math
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_snn.arithmetic.masks import check_sparsity
 from keras_snn.masking import keras_private
 from keras_snn.masking.masked_layer import MaskedLayer
+from keras_snn.masking.nonzero_layer import nonzero_weights
+from keras_snn.masking.weight_owners import weight_owners
 
 
 def masked_layers(model):
@@ -73,6 +74,10 @@ def masked_weights(model):
     ```
     """
     layers = masked_layers(model)
+    if not layers and model.built:  # Sparse layers may be by themselves.
+        alone = nonzero_weights(weight_owners(model))
+        if alone:
+            return {masked.path: masked for masked in alone}
     if not layers:
         raise ValueError(
             "A model needs masks to be sparse: wrap it first, with "
@@ -95,7 +100,7 @@ def masked_weights(model):
             weights[path] = dataclasses.replace(
                 masked, path=path, index=offset + masked.index
             )
-        offset += len(layer.layer.weights)
+        offset += len(weight_owners(layer.layer))
     return weights
 
 
@@ -157,6 +162,8 @@ def set_masks(
         path: _checked(path, mask, weights, keep_layers)
         for path, mask in masks.items()
     }
+    for path, mask in masks.items():
+        weights[path].check_room(mask)
     write_masks(
         weights,
         {path: weights[path].mask_array() for path in masks},
@@ -193,21 +200,12 @@ def write_masks(
             kept &= ~restart[path]
         if np.array_equal(before[path], mask) and (kept == mask).all():
             continue
-        if not masked.keeps_inactive:
-            value = 0.0 if start is None else np.where(mask, start[path], 0.0)
-            _reset(masked.weight, kept, value)
-            for slot, at_first in keras_private.slots(optimizer, masked.weight):
-                _reset(slot, kept, at_first)
-        masked.mask.assign(mask)
-
-
-def _reset(variable, kept, start):
-    """Puts a variable back to `start` where it is not kept."""
-    value = variable.value
-    start = ops.broadcast_to(
-        ops.convert_to_tensor(start, variable.dtype), value.shape
-    )
-    variable.assign(ops.where(ops.convert_to_tensor(kept), value, start))
+        masked.write(
+            mask,
+            kept,
+            0.0 if start is None else start[path],
+            list(keras_private.slots(optimizer, masked.weight)),
+        )
 
 
 def sparsity(model):
@@ -226,7 +224,7 @@ def sparsity(model):
 
 def shapes_of(weights):
     """The shape of each masked weight, by path."""
-    return {path: tuple(m.weight.shape) for path, m in weights.items()}
+    return {path: masked.shape for path, masked in weights.items()}
 
 
 def total_size(weights):
@@ -242,7 +240,7 @@ def _checked(path, mask, weights, keep_layers):
             f"{list(weights)}"
         )
     mask = np.asarray(mask)
-    shape = tuple(weights[path].weight.shape)
+    shape = weights[path].shape
     if mask.shape != shape:
         raise ValueError(
             f"The mask of {path!r} must have its weight's shape, {shape}. "

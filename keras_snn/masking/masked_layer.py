@@ -6,62 +6,13 @@ zero, and the mask, a bool weight of the wrapper, travels with the model: it is
 saved with it and may change in mid-training without recompilation.
 """
 
-import dataclasses
-
 import keras
 from keras import ops
 
 from keras_snn.masking import keras_private
-from keras_snn.masking.weight_owners import WeightOwner
+from keras_snn.masking.masked_weight import MaskedWeight
+from keras_snn.masking.nonzero_layer import nonzero_weights
 from keras_snn.masking.weight_owners import weight_owners
-
-
-@dataclasses.dataclass(frozen=True)
-class MaskedWeight:
-    """A masked weight: its path, whose it is, its mask, and its place.
-
-    Attributes:
-        path: Such as `"conv1/kernel"`.
-        owner: Its `WeightOwner`: the weight, and the layers that it is in.
-        mask: The bool `keras.Variable` of the same shape.
-        index: The weight's place among all weights of the wrapped layer;
-            random draws derive from it, since names given by Keras count up
-            with every layer of a process.
-        companion: A weight of the wrapper of the same shape, where a method
-            has one, such as a score.
-        keeps_inactive: Whether it keeps its values outside the mask, too;
-            else it is exactly 0 there.
-    """
-
-    path: str
-    owner: WeightOwner
-    mask: keras.Variable
-    index: int
-    companion: keras.Variable | None = None
-    keeps_inactive: bool = False
-
-    @property
-    def weight(self):
-        """The `keras.Variable`."""
-        return self.owner.weight
-
-    @property
-    def input_axes(self):
-        """Its axes that run over its layer's inputs."""
-        return self.owner.input_axes
-
-    @property
-    def plain_shape(self):
-        """Its shape, a kernel of EinsumDense as `(in, out)`."""
-        return self.owner.plain_shape
-
-    def weight_array(self):
-        """The weight's value, a NumPy array."""
-        return ops.convert_to_numpy(self.weight.value)
-
-    def mask_array(self):
-        """The mask's value, a bool NumPy array."""
-        return ops.convert_to_numpy(self.mask.value)
 
 
 @keras.saving.register_keras_serializable(package="keras_snn")
@@ -108,7 +59,7 @@ class MaskedLayer(keras.layers.Wrapper):
         signature = keras_private.signature_of(layer)
         keras_private.bind_call(self, signature)
         self._takes_training = "training" in signature.parameters
-        self._masked = []
+        self._masked, self._nonzero = [], []
 
     def __call__(self, *args, **kwargs):
         if not self.layer.built:
@@ -134,6 +85,7 @@ class MaskedLayer(keras.layers.Wrapper):
             )
             for owner in self._chosen(owners)
         ]
+        self._nonzero = nonzero_weights(owners)
         self.built = True
 
     def _companion(self, owner):
@@ -166,7 +118,7 @@ class MaskedLayer(keras.layers.Wrapper):
                         f"its weights are {[o.path for o in owners]}"
                     )
                 chosen |= named
-        if not chosen:
+        if not chosen and not nonzero_weights(owners):
             raise ValueError(
                 f"Layer {self.layer.name!r} has no weight to mask by default; "
                 "name one in `weights`. Received: a layer with the weights "
@@ -177,7 +129,7 @@ class MaskedLayer(keras.layers.Wrapper):
     @property
     def masked_weights(self):
         """A list of `MaskedWeight`, in the order of the layer's weights."""
-        return self._masked[:]
+        return sorted(self._masked + self._nonzero, key=lambda m: m.index)
 
     def call(self, inputs, *args, training=None, **kwargs):
         if training is not None and self._takes_training:
@@ -254,7 +206,7 @@ class MaskedLayer(keras.layers.Wrapper):
 
     def _places(self):
         """Where the masked weights are by now: LoRA adds to a built layer."""
-        places = {id(w): at for at, w in enumerate(self.layer.weights)}
+        places = {id(o.weight): o.index for o in weight_owners(self.layer)}
         return [places[id(masked.weight)] for masked in self._masked]
 
 

@@ -13,7 +13,6 @@ import weakref
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_snn import backend
 from keras_snn.masking import keras_private
@@ -87,10 +86,7 @@ class SparseModel:
     def _prune(self):
         for masked in masked_weights(self).values():
             if not masked.keeps_inactive:
-                value = masked.weight.value
-                masked.weight.assign(
-                    ops.where(masked.mask.value, value, ops.zeros_like(value))
-                )
+                masked.prune()
 
     @property
     def metrics(self):

@@ -34,6 +34,8 @@ def summary(model, *, line_length=None, print_fn=None):
 
     weights = masked_weights(model)
     table = rich.table.Table(title=f"Masks of {model.name!r}", show_footer=True)
+    # Where layers compute sparse, which ones do.
+    computes = {masked.computes for masked in weights.values()}
     for column in ("Weight", "Shape"):
         table.add_column(column, footer="Total" if column == "Weight" else "")
     sizes, actives = [], []
@@ -42,7 +44,7 @@ def summary(model, *, line_length=None, print_fn=None):
         mask = masked.mask_array()
         sizes.append(mask.size)
         actives.append(int(np.count_nonzero(mask)))
-        rows.append((path, mask.shape, sizes[-1], actives[-1]))
+        rows.append((masked, path, mask.shape, sizes[-1], actives[-1]))
     size, active = sum(sizes), sum(actives)
     for column, total in (
         ("Size", f"{size:,}"),
@@ -50,10 +52,11 @@ def summary(model, *, line_length=None, print_fn=None):
         ("Sparsity", f"{1 - active / size:.4f}"),
     ):
         table.add_column(column, footer=total, justify="right")
-    for path, shape, of, kept in rows:
-        table.add_row(
-            path, str(shape), f"{of:,}", f"{kept:,}", f"{1 - kept / of:.4f}"
-        )
+    if computes != {"masked"}:
+        table.add_column("Computed")
+    for masked, path, shape, of, kept in rows:
+        row = path, str(shape), f"{of:,}", f"{kept:,}", f"{1 - kept / of:.4f}"
+        table.add_row(*row, *[masked.computes][: computes != {"masked"}])
     console = rich.console.Console(width=line_length, highlight=False)
     with console.capture() as capture:
         console.print(table, *_lines(model, weights, active, size), sep="\n")

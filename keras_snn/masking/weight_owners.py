@@ -31,6 +31,11 @@ class WeightOwner:
         return self.layers[-1]
 
     @property
+    def shape(self):
+        """The weight's shape."""
+        return tuple(self.weight.shape)
+
+    @property
     def is_kernel(self):
         """Whether it is of rank 2 or more.
 
@@ -87,6 +92,9 @@ class WeightOwner:
 def weight_owners(layer):
     """Every weight of `layer`, with its owner and a path unique in `layer`.
 
+    A layer that stores its kernel in another way tells, by a method
+    `owner_of`, what of it stands for the kernel, and what for nothing.
+
     Paths follow the tree of layers and not `Variable.path`, which depends on
     where a model was built and may name two weights alike.
 
@@ -100,14 +108,18 @@ def weight_owners(layer):
     prefix = "" if isinstance(layer, keras.Model) else f"{layer.name}/"
     _collect(layer, (), prefix, owners, seen=set())
     taken, ordered = set(), []
-    for index, weight in enumerate(layer.weights):
+    for weight in layer.weights:
         path, layers = owners[id(weight)]
-        unique, copies = path, 1
+        make = getattr(layers[-1], "owner_of", WeightOwner)
+        owner = make(path, weight, layers, len(ordered))
+        if owner is None:
+            continue
+        unique, copies = owner.path, 1
         while unique in taken:
             copies += 1
-            unique = f"{path}_{copies}"
+            unique = f"{owner.path}_{copies}"
         taken.add(unique)
-        ordered.append(WeightOwner(unique, weight, layers, index))
+        ordered.append(dataclasses.replace(owner, path=unique))
     return ordered
 
 

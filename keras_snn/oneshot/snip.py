@@ -118,7 +118,10 @@ def sensitivity(
     """
     arrays = {path: masked.weight_array() for path, masked in weights.items()}
     at = masks and [
-        (masked.weight, np.where(masks[path], arrays[path], 0))
+        (
+            masked.weight,
+            masked.gathered(np.where(masks[path], arrays[path], 0)),
+        )
         for path, masked in weights.items()
     ]
     variables = [masked.weight for masked in weights.values()]
@@ -127,8 +130,10 @@ def sensitivity(
         lambda x, y: loss_gradients(model, variables, x, y, loss, at=at),
     )
     return {
-        path: np.abs(arrays[path] * gradient)
-        for path, gradient in zip(weights, gradients, strict=True)
+        path: np.abs(arrays[path] * masked.scattered(gradient))
+        for (path, masked), gradient in zip(
+            weights.items(), gradients, strict=True
+        )
     }
 
 

@@ -78,7 +78,7 @@ def for_weights(pattern, weights):
     """
     bound = {}
     for path, masked in weights.items():
-        shape = tuple(masked.weight.shape)
+        shape = masked.shape
         bound[path] = pattern.along(masked.input_axes, len(shape))
         bound[path].check_shape(shape, path)
     return bound
@@ -104,7 +104,7 @@ def counts(
         distribution = pattern.distribution(distribution)
     shapes = {path: masked.plain_shape for path, masked in weights.items()}
     steps = {
-        path: of_layers[path].step(tuple(masked.weight.shape))
+        path: of_layers[path].step(masked.shape)
         for path, masked in weights.items()
     }
     return distributions.counts(

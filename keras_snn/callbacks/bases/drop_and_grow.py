@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -30,17 +31,22 @@ class Update:
     Attributes:
         weight: Its values, a float array.
         mask: Its mask before the update, a bool array of the same shape.
-        gradient: What the method's `gradients` gave for it; None where the
-            method needs none.
+        given: What the method's `gradients` gave for it, or a function that
+            returns it; None where the method needs none.
         rng: The NumPy generator of this weight in this update.
         pattern: What its masks must be.
     """
 
     weight: np.ndarray
     mask: np.ndarray
-    gradient: np.ndarray | None = None
+    given: np.ndarray | Callable | None = None
     rng: np.random.Generator | None = None
     pattern: patterns.Pattern = patterns.ANY
+
+    @property
+    def gradient(self):
+        """The gradient of every weight, made when it is asked for."""
+        return self.given() if callable(self.given) else self.given
 
 
 class DropAndGrow(MaskUpdate):
@@ -144,13 +150,11 @@ class DropAndGrow(MaskUpdate):
             updates[path] = Update(
                 masked.weight_array(),
                 before[path],
-                gradients.get(path),
+                _checked(gradients, path) if path in gradients else None,
                 masks.generator(self.seed, step, masked.index),
                 of_layers[path],
             )
             masks.check_scores(updates[path].weight, path)
-            if path in gradients:
-                masks.check_scores(gradients[path], path)
         updates = self.prune(moving, updates, progress)
         fraction = self.fraction_at(progress)
         dropped = {p: self.drop(u, fraction) for p, u in updates.items()}
@@ -240,3 +244,8 @@ class DropAndGrow(MaskUpdate):
             "pattern": patterns.serialize(self.pattern),
             "seed": self.seed,
         }
+
+
+def _checked(gradients, path):
+    """A function that returns one of many gradients, if it is finite."""
+    return lambda: masks.check_scores(gradients[path], path)

@@ -1,0 +1,280 @@
+"""From a model with masks to one that computes sparse, and back."""
+
+import keras
+import numpy as np
+from keras import layers
+from keras import ops
+
+from keras_snn.compute.sparse_conv import SparseConv2D
+from keras_snn.compute.sparse_dense import SparseDense
+from keras_snn.compute.sparse_layer import PAYS
+from keras_snn.compute.sparse_layer import SparseLayer
+from keras_snn.masking.mask_state import masked_layers
+from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.masked_layer import MaskedLayer
+from keras_snn.masking.sparse_model import SparseModel
+from keras_snn.masking.sparse_model import around
+from keras_snn.masking.weight_owners import weight_owners
+
+POLICIES = ("auto", "all")
+SMALL = 1 << 14  # Weights: below, a call costs more than it saves.
+# Regularizers to which zeros add nothing, and that look at no shape.
+SUMS = (
+    type(None),
+    keras.regularizers.L1,
+    keras.regularizers.L2,
+    keras.regularizers.L1L2,
+)
+SHARED = (
+    "name",
+    "trainable",
+    "dtype",
+    "activation",
+    "use_bias",
+    "kernel_initializer",
+    "bias_initializer",
+    "kernel_regularizer",
+    "bias_regularizer",
+)
+
+
+def to_sparse(model, policy="auto"):
+    """Makes a model with masks compute sparse, where that is faster.
+
+    Dense and Conv2D layers become `SparseDense` and `SparseConv2D`, which
+    store the nonzeros alone; the others stay masked. Masks, paths and random
+    draws are the same, so what trains one trains the other.
+
+    Args:
+        model: A Functional or Sequential model with masks, as `sparsify` makes
+            it. It stays as it is; compile what is returned.
+        policy: `"auto"`: layers of at least 16384 weights from a sparsity of
+            0.7 on become sparse. `"all"`: all that can.
+            `keras_snn.summary` shows which did.
+
+    Returns:
+        A `keras.Model` with weights of its own, not compiled.
+
+    Raises:
+        ValueError: If the policy is unknown, the model has no masks or is
+            neither Functional nor Sequential, its masks are not on it as a
+            whole or keep what is outside, or no layer becomes sparse.
+
+    Example:
+
+    ```python
+    model = keras_snn.to_sparse(keras_snn.sparsify(model, 0.95))
+    model.compile("adam", "mse")
+    ```
+    """
+    if policy not in POLICIES:
+        raise ValueError(
+            f"Argument `policy` must be one of {POLICIES}. "
+            f"Received: {policy=!r}"
+        )
+    masked, weights = _of_graph(model)
+    made = {
+        id(each.owner.layer): each
+        for each in weights.values()
+        if each.computes == "masked" and _becomes_sparse(each, policy)
+    }
+    if not made and not any(m.computes == "sparse" for m in weights.values()):
+        raise ValueError(
+            "A model computes sparse if one of its layers can: Dense or "
+            "Conv2D, channels last, without groups, dilation or constraints, "
+            f"and, by the policy 'auto', of at least {SMALL} weights and a "
+            f"sparsity of {PAYS}. Received: {model.name!r}, which has none, "
+            f"and {policy=!r}"
+        )
+
+    def convert(layer):
+        if id(layer) not in made:
+            return _again(layer)
+        count = int(np.count_nonzero(made[id(layer)].mask_array()))
+        return _sparse(layer, count)
+
+    def fill(layer, new):
+        new.set_nonzeros(*_nonzeros(made[id(layer)]))
+        if new.bias is not None:
+            _copy(layer.bias, new.bias)
+
+    return _rebuilt(model, masked, weights, convert, fill)
+
+
+def to_dense(model):
+    """Makes layers that compute sparse dense ones with masks, for export.
+
+    Args:
+        model: What `to_sparse` returned, or any Functional or Sequential model
+            with sparse layers.
+
+    Returns:
+        A `keras.Model` with masks and weights of its own, not compiled.
+
+    Raises:
+        ValueError: If the model has no masks, or is neither Functional nor
+            Sequential.
+    """
+    masked, weights = _of_graph(model)
+
+    def convert(layer):
+        return (
+            _dense(layer) if isinstance(layer, SparseLayer) else _again(layer)
+        )
+
+    def fill(layer, new):
+        new.kernel.assign(layer.kernel_array())
+        if new.bias is not None:
+            _copy(layer.bias, new.bias)
+
+    return _rebuilt(model, masked, weights, convert, fill)
+
+
+def _of_graph(model):
+    """The masked layer around a graph of layers, or None, and its weights."""
+    weights = masked_weights(model)
+    wrappers = masked_layers(model)
+    whole = isinstance(model, SparseModel) or not wrappers
+    inner = wrappers[0].layer if wrappers else model
+    if not whole or type(inner) not in _graphs():
+        raise ValueError(
+            "A model is taken apart to compute sparse, so it must be "
+            "Functional or Sequential, with the masks that `sparsify` puts "
+            f"around it. Received: {model.name!r}, a {type(inner).__name__}"
+        )
+    if any(each.keeps_inactive for each in weights.values()):
+        raise ValueError(
+            "Layers that store only nonzeros cannot train weights outside the "
+            f"masks. Received: {model.name!r}, whose wrapper does"
+        )
+    return (wrappers or [None])[0], weights
+
+
+def _graphs():
+    from keras_snn.masking.keras_private import functional_class
+
+    return functional_class(), keras.Sequential
+
+
+def _becomes_sparse(masked, policy):
+    layer, mask = masked.owner.layer, masked.mask_array()
+    kind = type(layer)
+    if kind not in (layers.Dense, layers.Conv2D):
+        return False
+    if layer.kernel_constraint is not None or layer.bias_constraint is not None:
+        return False
+    if any(
+        getattr(layer, a, None) for a in ("lora_enabled", "quantization_mode")
+    ):
+        return False
+    if layer.kernel_regularizer is not None and not isinstance(
+        layer.kernel_regularizer,
+        keras.regularizers.L1L2 | keras.regularizers.L2,
+    ):
+        return False
+    if kind is layers.Conv2D and (
+        layer.data_format != "channels_last"
+        or layer.groups != 1
+        or set(layer.dilation_rate) != {1}
+    ):
+        return False
+    if policy == "all":
+        return True
+    return mask.size >= SMALL and mask.mean() <= 1 - PAYS
+
+
+def _sparse(layer, count):
+    config = layer.get_config()
+    options = {key: config[key] for key in SHARED} | {"nonzeros": count}
+    size = int(np.prod(layer.kernel.shape))
+    options["sparsity"] = 1 - count / size
+    if isinstance(layer, layers.Dense):
+        return SparseDense.from_config({"units": layer.units, **options})
+    return SparseConv2D.from_config(
+        {
+            "filters": layer.filters,
+            "kernel_size": layer.kernel_size,
+            "strides": layer.strides,
+            "padding": layer.padding,
+            **options,
+        }
+    )
+
+
+def _dense(layer):
+    config = layer.get_config()
+    options = {key: config[key] for key in SHARED}
+    if isinstance(layer, SparseDense):
+        return layers.Dense.from_config({"units": layer.units, **options})
+    return layers.Conv2D.from_config(
+        {
+            "filters": layer.filters,
+            "kernel_size": layer.kernel_size,
+            "strides": layer.strides,
+            "padding": layer.padding,
+            **options,
+        }
+    )
+
+
+def _again(layer):
+    return type(layer).from_config(layer.get_config())
+
+
+def _copy(old, new):
+    # Through an array of its own: JAX gives up the memory of what it trains.
+    new.assign(np.array(ops.convert_to_numpy(old.value)))
+
+
+def _nonzeros(masked):
+    positions = np.flatnonzero(masked.mask_array())
+    return positions, masked.weight_array().flat[positions]
+
+
+def _rebuilt(model, masked, weights, convert, fill):
+    """A copy of a model whose layers are made by `convert`.
+
+    Args:
+        model: The model.
+        masked: The `MaskedLayer` of its masks, or None.
+        weights: Its `masked_weights`.
+        convert: A function of a layer, that returns another one.
+        fill: A function of a layer and the other one of another kind, that
+            fills in the latter's weights.
+    """
+    made = []
+
+    def convert_and_tell(layer):
+        made.append((layer, convert(layer)))
+        return made[-1][1]
+
+    inner = keras.models.clone_model(
+        model if masked is None else masked.layer,
+        clone_function=convert_and_tell,
+        recursive=True,
+    )
+    for layer, new in made:
+        if type(layer) is not type(new):
+            fill(layer, new)
+            continue
+        for old, variable in zip(layer.variables, new.variables, strict=True):
+            _copy(old, variable)
+    owners = {owner.path: owner for owner in weight_owners(inner)}
+    stored = [
+        owners[path].index
+        for path in weights
+        if not isinstance(owners[path].layer, SparseLayer)
+    ]
+    new_masked = MaskedLayer(inner, stored, name=f"masked_{inner.name}")
+    sparse = around(new_masked, name=model.name)
+    set_masks(
+        sparse,
+        {
+            path: each.mask_array()
+            for path, each in weights.items()
+            if owners[path].index in stored
+        },
+        requested=None if masked is None else masked.requested_sparsity,
+    )
+    return sparse

@@ -1,0 +1,164 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from keras import ops
+
+import keras_snn
+from keras_snn.compute.sparse_conv import SparseConv2D
+from keras_snn.compute.sparse_dense import SparseDense
+from keras_snn.masking.mask_state import masked_weights
+
+X = np.random.default_rng(0).normal(size=(6, 6, 6, 4)).astype("float32")
+
+
+def dense_model():
+    inputs = keras.Input((6, 6, 4))
+    x = layers.Conv2D(8, 3, padding="same", name="conv1")(inputs)
+    x = layers.BatchNormalization(name="norm")(x)
+    y = layers.Conv2D(8, 1, use_bias=False, name="conv2")(x)
+    x = layers.Flatten()(layers.add([x, y]))
+    block = keras.Sequential(
+        [
+            keras.Input((288,)),
+            layers.Dense(64, "relu", name="hidden"),
+            layers.Dropout(0.5, seed=1),
+        ],
+        name="block",
+    )
+    outputs = layers.Dense(3, name="last")(block(x))
+    return keras.Model(inputs, outputs)
+
+
+@pytest.fixture
+def masked():
+    return keras_snn.sparsify(dense_model(), 0.85, "uniform", seed=1)
+
+
+def outputs_of(model):
+    return ops.convert_to_numpy(model(X))
+
+
+def kinds(model):
+    return {
+        path: type(m.owner.layer) for path, m in masked_weights(model).items()
+    }
+
+
+def assert_same(model, other):
+    np.testing.assert_allclose(
+        outputs_of(model), outputs_of(other), rtol=1e-4, atol=1e-4
+    )
+    ours, theirs = masked_weights(model), masked_weights(other)
+    assert list(ours) == list(theirs)
+    for path, masked in ours.items():
+        assert masked.index == theirs[path].index, path
+        assert masked.input_axes == theirs[path].input_axes
+        for array in ("mask_array", "weight_array"):
+            np.testing.assert_array_equal(
+                getattr(masked, array)(), getattr(theirs[path], array)()
+            )
+
+
+def test_there_and_back(masked):
+    sparse = keras_snn.to_sparse(masked, "all")
+    assert kinds(sparse) == {
+        "conv1/kernel": SparseConv2D,
+        "conv2/kernel": SparseConv2D,
+        "block/hidden/kernel": SparseDense,
+        "last/kernel": SparseDense,
+    }
+    assert keras_snn.sparsity(sparse) == keras_snn.sparsity(masked)
+    assert_same(masked, sparse)
+    dense = keras_snn.to_dense(sparse)
+    assert kinds(dense) == kinds(masked)
+    assert_same(masked, dense)
+    assert_same(masked, keras_snn.to_sparse(dense, "all"))
+
+
+def test_where_it_pays(tmp_path):
+    small = keras.Sequential(
+        [
+            keras.Input((128,)),
+            layers.Dense(160, "relu", name="large"),
+            layers.Dense(10, name="small"),
+        ]
+    )
+    small = keras_snn.sparsify(small, 0.8)
+    sparse = keras_snn.to_sparse(small)
+    assert kinds(sparse) == {
+        "large/kernel": SparseDense,
+        "small/kernel": layers.Dense,
+    }
+    lines = []
+    keras_snn.summary(sparse, print_fn=lines.append, line_length=100)
+    (line,) = [each for each in lines[0].split("\n") if "large/kernel" in each]
+    assert "sparse" in line
+    sparse.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    x = X.reshape(6, -1)[:, :128]
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(sparse(x)), ops.convert_to_numpy(loaded(x))
+    )
+    for path, mask in keras_snn.get_masks(small).items():
+        np.testing.assert_array_equal(mask, keras_snn.get_masks(loaded)[path])
+
+
+def test_stripped_of_all_that_is_ours(masked):
+    sparse = keras_snn.to_sparse(masked, "all")
+    expected = outputs_of(sparse)
+    plain = keras_snn.strip(sparse)
+    assert not any(
+        type(layer).__module__.startswith("keras_snn")
+        for layer in plain._flatten_layers()
+    )
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(plain(X)), expected, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_sparsify_computes_sparse(masked):
+    model = keras_snn.sparsify(
+        dense_model(), 0.85, "uniform", seed=1, compute="sparse"
+    )
+    assert kinds(model)["block/hidden/kernel"] is SparseDense
+    assert kinds(model)["last/kernel"] is layers.Dense  # It is small.
+    for path, mask in keras_snn.get_masks(masked).items():
+        np.testing.assert_array_equal(mask, keras_snn.get_masks(model)[path])
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda m: keras_snn.to_sparse(m, "some"), "`policy` must be one of"),
+        (
+            lambda m: keras_snn.to_sparse(
+                keras_snn.sparsify(dense_model(), 0.3)
+            ),
+            "one of its layers can",
+        ),
+        (
+            lambda m: keras_snn.sparsify(dense_model(), compute="fast"),
+            "`compute` must be",
+        ),
+        (lambda m: keras_snn.to_sparse(dense_model()), "needs masks"),
+        (
+            lambda m: keras_snn.to_sparse(
+                keras_snn.sparsify(
+                    dense_model(), 0.8, wrapper=keras_snn.StraightThroughLayer
+                )
+            ),
+            "cannot train weights outside",
+        ),
+        (
+            lambda m: keras_snn.set_masks(
+                keras_snn.to_sparse(m, "all"),
+                {"last/kernel": np.ones((64, 3), bool)},
+            ),
+            "room for the nonzeros",
+        ),
+    ],
+)
+def test_refused(masked, change, match):
+    with pytest.raises(ValueError, match=match):
+        change(masked)

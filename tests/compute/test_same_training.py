@@ -1,0 +1,214 @@
+"""Masked and sparse, the same training gives the same masks and weights."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from keras import ops
+
+import keras_snn
+from keras_snn import GMPUpdate
+from keras_snn import LotteryTicket
+from keras_snn import RigLUpdate
+from keras_snn import SETUpdate
+from keras_snn import get_masks
+from keras_snn import schedules
+from keras_snn.compute.sparse_layer import SparseLayer
+from keras_snn.masking.mask_state import masked_weights
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(24, 4, 4, 3)).astype("float32")
+Y = RNG.integers(0, 4, 24)
+# Sparse layers say that they are slow, where they are not sparse.
+pytestmark = pytest.mark.filterwarnings("ignore:A sparse layer is faster")
+
+
+@keras.saving.register_keras_serializable(package="same_training")
+class Trace(layers.Layer):
+    """Counts how often the model is traced."""
+
+    count = 0
+
+    def call(self, inputs):
+        Trace.count += 1
+        return inputs
+
+
+class Watch(keras.callbacks.Callback):
+    """Counts the traces of a fit behind its first batch."""
+
+    def on_train_begin(self, logs=None):
+        self.traces = None
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.before = Trace.count  # Methods take gradients until now.
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.traces is not None and keras.backend.backend() != "torch":
+            self.traces += Trace.count - self.before
+        elif self.traces is None:
+            self.traces = 0
+
+
+def pair(sparsity, optimizer):
+    """A model, masked and sparse, each with an optimizer of its own."""
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 3)),
+            Trace(),
+            layers.Conv2D(16, 3, strides=2, padding="same", name="conv"),
+            layers.BatchNormalization(),
+            layers.Activation("relu"),
+            layers.Flatten(),
+            layers.Dropout(0.2, seed=1),
+            layers.Dense(24, activation="relu", name="hidden"),
+            layers.Dense(4, name="last"),
+        ]
+    )
+    for index, layer in enumerate(model.layers):
+        if hasattr(layer, "kernel"):
+            rng = np.random.default_rng(index)
+            shape = layer.kernel.shape
+            layer.kernel.assign(rng.normal(size=shape) / shape[-2] ** 0.5)
+    masked = keras_snn.sparsify(model, sparsity, "uniform")
+    models = masked, keras_snn.to_sparse(masked, "all")
+    for each in models:
+        each.compile(
+            optimizer(),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            jit_compile=keras.backend.backend() == "jax",
+        )
+    return models
+
+
+def fit(model, *callbacks, epochs=3):
+    watch = Watch()
+    model.fit(
+        X,
+        Y,
+        batch_size=8,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[*callbacks, watch],
+    )
+    assert not watch.traces, "a mask update recompiled"
+
+
+def assert_same(masked, sparse):
+    stored = [
+        layer
+        for layer in sparse._flatten_layers()
+        if isinstance(layer, SparseLayer)
+    ]
+    assert len(stored) == 3
+    ours, theirs = masked_weights(masked), masked_weights(sparse)
+    for path, weight in ours.items():
+        np.testing.assert_array_equal(
+            weight.mask_array(), theirs[path].mask_array()
+        )
+        np.testing.assert_allclose(
+            weight.weight_array(),
+            theirs[path].weight_array(),
+            rtol=1e-3,
+            atol=1e-5,
+        )
+    np.testing.assert_allclose(
+        *(m.predict(X, verbose=0) for m in (masked, sparse)),
+        rtol=1e-3,
+        atol=1e-4,
+    )
+
+
+def sgd():
+    return keras.optimizers.SGD(0.05, momentum=0.9, weight_decay=0.01)
+
+
+METHODS = {
+    "SET": lambda: SETUpdate(1, drop_fraction=0.4),
+    "RigL": lambda: RigLUpdate((X, Y), 2, batch_size=8, end=1.0),
+    "GMP": lambda: GMPUpdate(
+        schedules.DuringTraining(0.8, begin=0, end=0.8, interval=2)
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "optimizer"),
+    [
+        ("SET", sgd),
+        ("RigL", sgd),
+        ("GMP", sgd),
+        ("RigL", keras.optimizers.Adam),
+    ],
+)
+def test_callbacks(method, optimizer):
+    models = pair(0.3 if method == "GMP" else 0.75, optimizer)
+    before = get_masks(models[0])
+    for model in models:
+        fit(model, METHODS[method]())
+    assert_same(*models)
+    after = get_masks(models[1])
+    assert all((before[path] != after[path]).any() for path in before)
+
+
+def test_lottery_ticket_and_snip():
+    models = pair(0.0, sgd)
+    for model in models:
+        ticket = LotteryTicket()
+        fit(model, ticket, epochs=1)
+        ticket.rewind(model, 0.5)
+        fit(model, epochs=1)
+        keras_snn.snip(model, X, Y, 0.75)
+        fit(model, epochs=1)
+    assert keras_snn.sparsity(models[1]) == pytest.approx(0.75, abs=1e-3)
+    assert_same(*models)
+
+
+def by_position(layer, slot):
+    values = ops.convert_to_numpy(slot)[: len(layer.positions())]
+    return dict(zip(layer.positions(), values, strict=True))
+
+
+def test_slots_follow_moved_weights():
+    """A weight that stays keeps its momentum; one that is grown has none."""
+    _, sparse = pair(0.5, sgd)
+    fit(sparse, epochs=1)
+    layer = sparse.get_layer("hidden")
+    (at,) = [
+        i
+        for i, v in enumerate(sparse.optimizer._trainable_variables)
+        if v is layer.values
+    ]
+    slot = sparse.optimizer.momentums[at]
+    before = by_position(layer, slot)
+    mask = get_masks(sparse)["hidden/kernel"]
+    dropped, grown = np.flatnonzero(mask)[0], np.flatnonzero(~mask)[-1]
+    mask.flat[[dropped, grown]] = False, True
+    keras_snn.set_masks(sparse, {"hidden/kernel": mask})
+    after = by_position(layer, slot)
+    assert after.pop(grown) == 0
+    assert before.pop(dropped) != 0
+    assert after == before
+
+
+def test_sparse_layers_by_themselves():
+    model = keras.Sequential(
+        [
+            keras.Input((48,)),
+            keras_snn.SparseDense(32, 0.8, activation="relu"),
+            layers.Dense(4),
+        ]
+    )
+    model.compile("adam", "mse", jit_compile=keras.backend.backend() == "jax")
+    (before,) = get_masks(model).values()
+    model.fit(
+        X.reshape(24, 48),
+        np.ones((24, 4)),
+        epochs=2,
+        verbose=0,
+        callbacks=[SETUpdate(1)],
+    )
+    (after,) = get_masks(model).values()
+    assert (before != after).any()
+    assert np.count_nonzero(before) == np.count_nonzero(after)
