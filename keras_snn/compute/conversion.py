@@ -162,16 +162,10 @@ def _becomes_sparse(masked, policy):
     kind = type(layer)
     if kind not in (layers.Dense, layers.Conv2D):
         return False
-    if layer.kernel_constraint is not None or layer.bias_constraint is not None:
+    odd = "kernel_constraint", "bias_constraint", "quantization_mode"
+    if any(getattr(layer, name, None) for name in (*odd, "lora_enabled")):
         return False
-    if any(
-        getattr(layer, a, None) for a in ("lora_enabled", "quantization_mode")
-    ):
-        return False
-    if layer.kernel_regularizer is not None and not isinstance(
-        layer.kernel_regularizer,
-        keras.regularizers.L1L2 | keras.regularizers.L2,
-    ):
+    if type(layer.kernel_regularizer) not in SUMS:
         return False
     if kind is layers.Conv2D and (
         layer.data_format != "channels_last"
