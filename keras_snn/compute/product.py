@@ -16,6 +16,9 @@ from keras_snn import backend
 from keras_snn.compute import native
 from keras_snn.compute.topology import Topology
 
+SHARED_OUT = 1 << 21  # Multiplications from which on threads are worth it.
+USUAL = 128  # Samples of a batch whose size is not known beforehand.
+
 
 @dataclasses.dataclass(frozen=True)
 class Geometry:
@@ -62,7 +65,11 @@ def product(geometry, values, x, topology):
     Returns:
         A float32 tensor of shape (n, height, width, channels).
     """
-    forward, _, _ = _products(geometry, int(values.shape[0]), native.threads())
+    room, images = int(values.shape[0]), x.shape[0]
+    pixels = geometry.outputs[0] * geometry.outputs[1]
+    work = room * pixels * (USUAL if images is None else images)
+    threads = native.threads() if work >= SHARED_OUT else 1
+    forward, _, _ = _products(geometry, room, threads)
     return forward(values, x, *topology)
 
 

@@ -16,6 +16,12 @@ from keras_snn.compute.sparse_dense import SparseDense
 
 CASES = {
     "dense": ((40, 24), SparseDense(37, 0.8), layers.Dense(37)),
+    "threads": ((256, 256), SparseDense(200, 0.8), layers.Dense(200)),
+    "threads, 3x3": (
+        (70, 6, 6, 20),
+        SparseConv2D(33, 3, 0.75, padding="same"),
+        layers.Conv2D(33, 3, padding="same"),
+    ),
     "one sample": ((1, 24), SparseDense(16, 0.9), layers.Dense(16)),
     "sequences": ((3, 5, 17), SparseDense(20, 0.75), layers.Dense(20)),
     "3x3 same": (
