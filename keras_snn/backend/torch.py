@@ -64,7 +64,9 @@ def call_kernel(kernel, tensors, shape):
     """
     if shape[0] is None:
         shape = (tensors[-1].shape[0], *shape[1:])
-    result = torch.empty(shape, dtype=torch.float32)
+    if tensors[-1].is_meta:  # Keras asks for the shape alone.
+        return torch.empty(shape, dtype=torch.float32, device="meta")
+    result = torch.empty(shape, dtype=torch.float32, device="cpu")
     # The arrays share the memory of the tensors.
     arrays = [t.detach().contiguous().numpy() for t in tensors]
     kernel.run(*arrays, result.numpy())
@@ -104,8 +106,8 @@ def differentiable(function, gradients):
 
 
 def on_cpu(tensor):
-    """Whether a tensor is where kernels of the CPU run."""
-    return tensor.device.type == "cpu"
+    """Whether a tensor is where kernels of the CPU run, or a shape alone."""
+    return tensor.device.type in ("cpu", "meta")
 
 
 def device():

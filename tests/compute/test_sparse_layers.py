@@ -1,6 +1,7 @@
 """Sparse layers compute what dense ones of the same kernel do."""
 
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -121,6 +122,16 @@ def test_in_a_compiled_function_of_any_batch():
         expected = x @ layer.kernel_array()
         got = ops.convert_to_numpy(run(ops.convert_to_tensor(x)))
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_fit_that_asks_for_shapes_first_warns_of_nothing():
+    model, x = model_of(), draw(0, 2, 6, 6, 3)
+    jit = keras.backend.backend() == "jax"
+    model.compile("sgd", "mse", metrics=["mae"], jit_compile=jit)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(x, draw(1, 2, 8), verbose=0)
+    assert not [w for w in caught if "cannot run" in str(w.message)]
 
 
 def test_no_samples():
