@@ -175,13 +175,21 @@ def test_every_recipe_is_tried():
     assert names == {*FIGURES, "adversarial_vgg16"}
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return tmp_path_factory.mktemp("store")
+
+
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_recipe_draws_its_figure(tmp_path, name, fast_export):
+def test_a_recipe_draws_its_figure(tmp_path, shared, name, fast_export):
     some = ("corruption_resnet18", "el2n_resnet18")
     if keras.backend.backend() != "tensorflow" and name not in some:
         pytest.skip("the backend makes no difference to what is left")
-    options = f"{TINY} --sparsity 0.5 --el2n-models 1"
-    assert call(tmp_path, options, name) == 0
+    options = f"{TINY} --sparsity 0.5 --el2n-models 1 --store {shared}"
+    module = load(name)
+    arguments = [*options.split(), "--out", str(tmp_path / "out")]
+    presets = module.PRESETS
+    assert recipe.main(module.run, module.__doc__, presets, arguments) == 0
     for suffix in ("png", "svg"):
         path = tmp_path / "out" / f"{FIGURES[name]}.{suffix}"
         assert path.stat().st_size > 1000

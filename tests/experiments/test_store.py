@@ -4,19 +4,51 @@ import numpy as np
 import pytest
 
 from keras_snn import datasets
-from keras_snn.experiments import run_trial
+from keras_snn.experiments import Trial
 from keras_snn.experiments.store import Store
 
+pytestmark = pytest.mark.numpy
 
-def quiet(line):
-    del line
+
+def trial(dataset="digits"):
+    return Trial(method="set", sparsity=0.8, dataset=dataset, model="vgg16")
 
 
 @pytest.fixture
-def done(tmp_path, trial_of):
-    this = trial_of("random", hard="none", epochs=1)
-    run_trial(this, tmp_path, say=quiet)
-    return this, Store(tmp_path)
+def done(tmp_path):
+    store = Store(tmp_path)
+    store.keep(trial(), {"sparsity": 0.8, "clean_accuracy": 0.5})
+    return trial(), store
+
+
+def test_a_result_comes_back_with_the_fields_of_its_trial(done):
+    this, store = done
+    row = store.result(this)
+    assert (row["trial"], row["clean_accuracy"]) == (this.key, 0.5)
+    assert (row["requested_sparsity"], row["epochs"]) == (0.8, 200)
+    assert row["snip_ratios_only"] is False
+    assert store.failure(this) is None
+    assert not store.has_network(this)
+    with pytest.raises(FileNotFoundError, match="kept, or nothing can build"):
+        store.network(this)
+    assert store.result(Trial(**{**vars(this), "seed": 1})) is None
+
+
+def test_a_failure_gives_way_to_a_result(tmp_path):
+    store = Store(tmp_path)
+    try:
+        raise ZeroDivisionError("so it is")
+    except ZeroDivisionError as error:
+        row = store.fail(trial(), error, commit="abc")
+    assert row["error"] == "ZeroDivisionError: so it is"
+    (path,) = tmp_path.glob("trials/*.failed.json")
+    kept = json.loads(path.read_text())
+    assert kept["commit"] == "abc" and kept["fields"]["method"] == "set"
+    assert "raise ZeroDivisionError" in "".join(kept["traceback"])
+    assert store.rows([trial()]) == [row]
+    store.keep(trial(), {"clean_accuracy": 0.5})
+    assert store.failure(trial()) is None
+    assert "error" not in store.result(trial())
 
 
 @pytest.mark.parametrize("damage", ["{", "{}", "null", '{"trial": "other"}'])
@@ -28,7 +60,7 @@ def test_what_is_no_result_of_the_trial_is_refused(done, damage):
         store.result(this)
 
 
-def test_results_are_of_their_data(tmp_path, trial_of):
+def test_results_are_of_their_data(tmp_path):
     rng = np.random.default_rng(0)
 
     def file(name, images):
@@ -41,20 +73,17 @@ def test_results_are_of_their_data(tmp_path, trial_of):
         np.savez(tmp_path / name, **arrays)
         return tmp_path / name
 
-    this = trial_of("random", hard="none", epochs=1, dataset="cifar10")
-    paths = [file("a.npz", 300), file("b.npz", 400)]
-    copied = tmp_path / "c.npz"
-    copied.write_bytes(paths[0].read_bytes())
-    store = tmp_path / "store"
-    a, b, c = (
-        run_trial(this, store, data_dir=path, say=quiet)
-        for path in (*paths, copied)
-    )
-    assert (a["images"], b["images"]) == (30, 40)
-    assert a["data"] != b["data"]
-    assert a == c  # Data that lies elsewhere is the same data.
+    this = trial("cifar10")
+    paths = [file("a.npz", 30), file("b.npz", 40), tmp_path / "c.npz"]
+    paths[2].write_bytes(paths[0].read_bytes())
+    a, b, c = (Store(tmp_path / "store", path) for path in paths)
+    a.keep(this, {"clean_accuracy": 0.1})
+    assert b.result(this) is None
+    b.keep(this, {"clean_accuracy": 0.2})
+    # Data that lies elsewhere is the same data.
+    assert c.result(this)["clean_accuracy"] == 0.1
     # Of several, the rows are of the data that is named.
-    assert Store(store, paths[1]).rows([this]) == [b]
+    assert [row["clean_accuracy"] for row in b.rows([this])] == [0.2]
 
 
 def test_rows_need_no_data_where_there_is_one_of_a_key(done, monkeypatch):
