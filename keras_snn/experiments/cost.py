@@ -5,13 +5,13 @@ a sparse network costs what the dense one does. `training_flops` of a result
 counts only active weights.
 """
 
-import dataclasses
 import functools
 import statistics
 
 from keras_snn.datasets import SOURCES
 from keras_snn.experiments import networks
 from keras_snn.experiments.kinds import KINDS
+from keras_snn.experiments.trial import Trial
 from keras_snn.flops import inference_flops
 
 # Sustained, of one GPU: an assumption, for where nothing was measured.
@@ -26,8 +26,13 @@ def _forward(network):
 
 def forward_flops(trial):
     """FLOPs of one image's way through the trial's dense network."""
-    same = dataclasses.replace(
-        trial.dense, hard="none", data_ratio=1.0, seed=0, epochs=1
+    same = Trial(
+        method="dense",
+        sparsity=0.0,
+        dataset=trial.dataset,
+        model=trial.model,
+        width=trial.width,
+        options=trial.options,
     )
     return _forward(same)
 

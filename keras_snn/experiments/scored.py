@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import functools
 import hashlib
 
 import numpy as np
@@ -19,18 +20,21 @@ def scorers(trial):
     Dense ones on all of the data, stopped early, the same for every method,
     sparsity, data ratio and seed.
     """
-    return [
-        dataclasses.replace(
-            trial,
-            method="dense",
-            hard="none",
-            data_ratio=1.0,
-            seed=seed,
-            epochs=trial.el2n_epoch,
-            milestones=(),
-        )
-        for seed in range(trial.el2n_models)
-    ]
+    first = dataclasses.replace(
+        trial,
+        method="dense",
+        hard="none",
+        data_ratio=1.0,
+        seed=0,
+        epochs=trial.el2n_epoch,
+        milestones=(),
+    )
+    return list(_of_seeds(first, trial.el2n_models))
+
+
+@functools.lru_cache
+def _of_seeds(trial, count):
+    return [dataclasses.replace(trial, seed=seed) for seed in range(count)]
 
 
 def scores(trial, train, store):

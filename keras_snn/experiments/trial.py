@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import math
@@ -214,7 +215,7 @@ class Trial:
             )
         _check_among("precision", self.precision, PRECISIONS)
 
-    @property
+    @functools.cached_property
     def key(self):
         """A name for a folder: readable in front, unique behind.
 
@@ -241,7 +242,7 @@ class Trial:
         """The trial whose trained network LTH and OMP begin with."""
         return dataclasses.replace(self, method="dense")
 
-    @property
+    @functools.cached_property
     def builds_on(self):
         """The trials whose networks this one needs, each once."""
         pruned = [self.dense] if METHODS[self.method].from_dense else []

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -31,7 +32,7 @@ def test_a_result_comes_back_with_the_fields_of_its_trial(done):
     assert not store.has_network(this)
     with pytest.raises(FileNotFoundError, match="kept, or nothing can build"):
         store.network(this)
-    assert store.result(Trial(**{**vars(this), "seed": 1})) is None
+    assert store.result(dataclasses.replace(this, seed=1)) is None
 
 
 def test_a_failure_gives_way_to_a_result(tmp_path):
