@@ -10,7 +10,9 @@ through; and the sparse-refined term
 is added to it, which draws inactive weights to 0, so that masks settle.
 
 Differs from the paper: its weight decay is the optimizer's to add; masks may be
-computed every `interval` steps only.
+computed every `interval` steps only, and are behind the last of each epoch.
+Groups lie along the input channels, as in the authors' convolutions; the order
+of a group's equal weights is ours.
 """
 
 from keras import ops
@@ -28,17 +30,18 @@ from keras_snn.masking.straight_through_layer import StraightThroughLayer
 
 
 class SRSTEUpdate(StraightThroughUpdate):
-    """Keeps the largest weights of every group, and trains the others, too.
+    """Keeps the largest weights of every group, and trains all others as well.
 
     Args:
         pattern: `"2:4"`, the default, and the like, or an `NM` of
             `keras_snn.patterns`.
-        interval: Steps between updates, an int >= 1. Defaults to 1. An update
-            reads every weight, so larger models may want more.
+        interval: Steps between updates, an int >= 1. Defaults to 1, the
+            paper's. An update reads every weight, so that larger models may
+            want more.
         penalty: Lambda_w, >= 0. Defaults to 2e-4.
 
     Raises:
-        TypeError: If `pattern` is no N:M pattern.
+        TypeError: If `pattern` is not an N:M pattern.
         ValueError: If an argument is out of range or, when training begins,
             the model is not wrapped by `StraightThroughLayer`s, or a weight
             cannot have the pattern.
@@ -74,11 +77,12 @@ class SRSTEUpdate(StraightThroughUpdate):
     def decays(self):
         return 0.0, self.penalty
 
-    def update(self, model):
-        """Chooses masks anew: what `fit` does, for a loop of your own.
+    def update(self, model, *, optimizer=None):
+        """Chooses masks again: what `fit` does, for a loop of your own.
 
         Args:
             model: A Keras model wrapped by `StraightThroughLayer`s.
+            optimizer: Not used: all weights are trained, and keep their slots.
 
         Raises:
             ValueError: If it is not, a weight cannot have the pattern, or is

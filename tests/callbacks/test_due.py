@@ -33,6 +33,7 @@ def moments(due, epochs, steps, block=1, first_epoch=0, optimizer=None):
         for batch in range(0, steps, block):
             found.append(due.batch_begins(batch))
             found.append(due.batch_ends(min(batch + block, steps) - 1))
+    found.append(due.train_ends())
     return [moment for moment in found if moment is not None]
 
 
@@ -84,6 +85,35 @@ def test_landing_comes_once_and_is_no_second_update_where_one_is_due():
     ]
 
 
+def test_keeping_up_adds_the_last_step_of_each_epoch_and_the_end():
+    due = Due(5, "steps", at_once=True, keeps_up=True)
+    found = [(m.step, m.landing) for m in moments(due, 2, 4)]
+    assert found == [(0, False), (4, True), (5, False), (8, True), (8, True)]
+
+
+def test_keeping_up_goes_on_behind_a_schedule():
+    schedule = PolynomialDecay(0, 0.8, 2, 6, power=1, frequency=3)
+    optimizer = types.SimpleNamespace(
+        gradient_accumulation_steps=None, _iterations=0
+    )
+    due = BySchedule(schedule, keeps_up=True)
+    found = moments(due, 3, 5, optimizer=optimizer)
+    assert [(m.step, round(m.sparsity, 3), m.landing) for m in found] == [
+        (2, 0, False),
+        (5, 0.6, True),
+        (5, 0.6, False),
+        (6, 0.8, True),
+        (8, 0.8, False),
+        (10, 0.8, True),
+        (11, 0.8, False),
+        (14, 0.8, False),
+        (15, 0.8, True),
+        (15, 0.8, True),
+    ]
+    resumed = moments(due, 3, 5, first_epoch=2, optimizer=optimizer)
+    assert resumed == found[-4:]
+
+
 DUES = st.builds(
     Due,
     st.integers(1, 9),
@@ -91,6 +121,7 @@ DUES = st.builds(
     st.floats(0.1, 1),
     lands=st.none() | st.floats(0, 1),
     at_once=st.booleans(),
+    keeps_up=st.booleans(),
 )
 
 
@@ -102,9 +133,14 @@ def test_a_resumed_training_goes_on_as_the_undisturbed_one(
     whole = moments(due, epochs, steps, block)
     start = first_epoch * (steps if due.unit == "steps" else 1)
     resumed = moments(due, epochs, steps, block, first_epoch)
-    assert resumed == [m for m in whole if m.step >= start]
-    landings = [m for m in whole if m.landing]
-    assert len(landings) <= (due.lands is not None)
+    missed = whole[: len(whole) - len(resumed)]
+    assert resumed == whole[len(missed) :]
+    assert all(
+        m.step < start or (m.landing and m.step == start) for m in missed
+    )
+    if not due.keeps_up:
+        landings = [m for m in whole if m.landing]
+        assert len(landings) <= (due.lands is not None)
 
 
 @given(

@@ -54,7 +54,9 @@ def test_steps_by_hand():
         gradient = X[rows].T @ error * 2 / error.size
         weight = weight - 0.1 * (gradient + 0.5 * (1 - mask) * weight)
     np.testing.assert_allclose(masked.weight_array(), weight, atol=1e-5)
-    np.testing.assert_array_equal(get_masks(model)["layer/kernel"], mask)
+    np.testing.assert_array_equal(
+        get_masks(model)["layer/kernel"], mask_of(weight)
+    )
     (layer,) = keras_snn.masking.mask_state.masked_layers(model)
     assert float(layer.inactive_decay.value) == 0
 
@@ -65,25 +67,37 @@ def test_steps_by_hand():
     np.testing.assert_allclose(plain.predict_on_batch(X), outputs, atol=1e-6)
 
 
-def test_masks_change_every_interval():
-    class Masks(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            seen.append(get_masks(self.model)["layer/kernel"])
+class Masks(keras.callbacks.Callback):
+    """The masks behind each step, and whether they are those of the weights."""
 
-    model = linear()
+    def __init__(self):
+        super().__init__()
+        self.seen, self.fresh = [], []
+
+    def on_train_batch_end(self, batch, logs=None):
+        (masked,) = masked_weights(self.model).values()
+        self.seen.append(masked.mask_array().copy())
+        order = np.abs(masked.weight_array()).argsort(axis=0).argsort(axis=0)
+        self.fresh.append((self.seen[-1] == (order == 3)).all())
+
+
+def test_masks_change_every_interval_and_behind_each_epoch():
+    model, masks = linear(), Masks()
     model.optimizer.learning_rate = 5.0
-    seen = []
     model.fit(
-        X[:2],
-        Y[:2],
+        np.tile(X[:2], (6, 1)),
+        np.tile(Y[:2], (6, 1)),
         batch_size=1,
-        epochs=6,
+        epochs=2,
+        shuffle=False,
         verbose=0,
-        callbacks=[SRSTEUpdate("1:4", interval=4), Masks()],
+        callbacks=[SRSTEUpdate("1:4", interval=5), masks],
     )
-    changes = [i for i in range(1, 12) if (seen[i] != seen[i - 1]).any()]
-    assert changes and set(changes) <= {4, 8}
+    seen = masks.seen
+    changes = [i for i in range(1, 24) if (seen[i] != seen[i - 1]).any()]
+    assert changes and set(changes) <= {5, 10, 11, 15, 20, 23}
     assert all((mask.sum(axis=0) == 1).all() for mask in seen)
+    assert masks.fresh[11] and masks.fresh[23] and not all(masks.fresh)
 
 
 def test_another_methods_backward_masks_are_forgotten():

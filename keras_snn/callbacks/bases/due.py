@@ -23,8 +23,8 @@ class Moment:
     Attributes:
         step: The epoch or step that is about to begin, counted from 0.
         progress: The share of training that is done, in [0, 1].
-        landing: Whether it is the one update that no interval asked for, at
-            the share of training where a method lands.
+        landing: Whether it is one that no interval asked for, at the share of
+            training where a method lands, or behind an epoch's last step.
         sparsity: What a schedule asks for; None where there is no schedule.
     """
 
@@ -74,13 +74,22 @@ class Due:
         lands: Share of training at which there is one in any case, in [0, 1];
             None for nowhere.
         at_once: Whether the first comes before the first step of all.
+        keeps_up: Whether there is one behind the last step of each epoch, too,
+            so that what is validated and saved is up to date; for steps.
 
     Raises:
         ValueError: If an argument is out of range.
     """
 
     def __init__(
-        self, interval, unit="epochs", end=1.0, *, lands=None, at_once=False
+        self,
+        interval,
+        unit="epochs",
+        end=1.0,
+        *,
+        lands=None,
+        at_once=False,
+        keeps_up=False,
     ):
         check_integer("interval", interval, 1, "or masks would never change")
         if unit not in UNITS:
@@ -98,6 +107,7 @@ class Due:
         self.end = end
         self.lands = lands
         self.at_once = at_once
+        self.keeps_up = keeps_up
 
     def train_begins(self, callback):
         """Starts the clock.
@@ -106,6 +116,7 @@ class Due:
             callback: The `MaskUpdate` that asks.
         """
         self._clock = Clock()
+        self._newest = None
 
     def epoch_begins(self, epoch, callback):
         """The update that comes before an epoch; None if none is due."""
@@ -114,6 +125,7 @@ class Due:
             return self._moment(range(epoch, epoch + 1), epochs)
         steps = callback.steps_per_epoch()
         self._total = epochs * steps
+        self._last_batch = steps - 1
         self._clock.epoch_begins(
             epoch * steps, steps, callback.model.steps_per_execution
         )
@@ -126,8 +138,20 @@ class Due:
         return self._moment(self._clock.batch_begins(batch), self._total)
 
     def batch_ends(self, batch):
-        """The update that comes behind a batch: none."""
-        return None
+        """The update that comes behind a batch; None if none is due."""
+        if not self.keeps_up or self.unit == "epochs":
+            return None
+        done = self._clock.done(batch)
+        self._newest = Moment(done, done / self._total, landing=True)
+        return self._newest if batch == self._last_batch else None
+
+    def train_ends(self):
+        """The update that comes behind training; None if none is due.
+
+        Wherever that ended, and since an optimizer may have put moving
+        averages in place of the weights by then.
+        """
+        return self._newest
 
     def _moment(self, begun, total):
         now = begun[-1]
@@ -154,15 +178,19 @@ class BySchedule:
     Args:
         schedule: A `PruningSchedule`, any object of its protocol, or
             `DuringTraining`.
+        keeps_up: Whether updates go on behind the schedule's last step, every
+            `frequency`, and come behind the last step of each epoch as well,
+            for masks that change at the same sparsity, too.
     """
 
-    def __init__(self, schedule):
+    def __init__(self, schedule, *, keeps_up=False):
         self.schedule = schedule
+        self.keeps_up = keeps_up
 
     def train_begins(self, callback):
         """Starts the clock."""
         self._clock = Clock()
-        self._in_steps = None
+        self._newest = self._in_steps = None
 
     def epoch_begins(self, epoch, callback):
         """Asks nothing, but where training is; raises where it is too short.
@@ -183,6 +211,7 @@ class BySchedule:
         self._clock.epoch_begins(
             first, steps, callback.model.steps_per_execution
         )
+        self._last_batch = None if steps is None else steps - 1
         if self._in_steps is None:
             self._in_steps = schedule
             self._landed = (
@@ -195,25 +224,57 @@ class BySchedule:
     def batch_begins(self, batch):
         """The update that comes before a batch; None if none is due."""
         begun = self._clock.batch_begins(batch)
-        if self._landed:
+        if self._landed and not self.keeps_up:
             return None
         now = begun[-1] // self._per_update
         wanted = None
         # Accumulated batches share a step, which is asked about once.
         for step in range(-(-begun[0] // self._per_update), now + 1):
             due, sparsity = self._in_steps(step)
-            if due:
+            if due or self._goes_on(step):
                 wanted = sparsity
         return None if wanted is None else Moment(now, sparsity=float(wanted))
 
     def batch_ends(self, batch):
-        """The landing, as soon as the schedule's last step is done."""
+        """The landing, as soon as the schedule's last step is done.
+
+        Where masks keep up, also what comes behind an epoch's last step.
+        """
         done = self._clock.done(batch) // self._per_update
-        if self._landed or not 0 <= self.end_step <= done:
-            return None
-        self._landed = True
-        final = self._in_steps(self.end_step)[1]
-        return Moment(done, landing=True, sparsity=float(final))
+        lands = not self._landed and 0 <= self.end_step <= done
+        self._landed = self._landed or lands
+        if self.keeps_up and done >= self._begin_step:
+            self._newest = self._behind(done)
+        elif lands:
+            return self._behind(done)
+        return self._newest if lands or batch == self._last_batch else None
+
+    def train_ends(self):
+        """As that of `Due`."""
+        return self._newest
+
+    def _goes_on(self, step):
+        """Whether one is due at a step behind the schedule's last."""
+        frequency = getattr(self._in_steps, "frequency", 1)
+        return (
+            self.keeps_up
+            and 0 <= self.end_step < step
+            and (step - self._begin_step) % frequency == 0
+        )
+
+    def _behind(self, done):
+        step = done if self.end_step < 0 else min(done, self.end_step)
+        wanted = self._in_steps(step)[1]
+        return Moment(done, landing=True, sparsity=float(wanted))
+
+    @property
+    def final_sparsity(self):
+        """What the schedule of this training ends with, in [0, 1)."""
+        return float(self._in_steps(max(self.end_step, self._begin_step))[1])
+
+    @property
+    def _begin_step(self):
+        return getattr(self._in_steps, "begin_step", 0)
 
     @property
     def end_step(self):
@@ -221,12 +282,11 @@ class BySchedule:
         return getattr(self._in_steps, "end_step", -1)
 
     def _check_reached(self, batches):
-        begin = getattr(self._in_steps, "begin_step", 0)
         last_step = batches // self._per_update
-        if max(begin, self.end_step) > last_step:
+        if max(self._begin_step, self.end_step) > last_step:
             raise ValueError(
                 "A schedule must begin and end within training, or the final "
-                f"sparsity is never reached. Received: begin_step={begin} and "
-                f"end_step={self.end_step}, and training ends at step "
-                f"{last_step}"
+                "sparsity is never reached. Received: "
+                f"begin_step={self._begin_step} and end_step={self.end_step}, "
+                f"and training ends at step {last_step}"
             )

@@ -52,6 +52,9 @@ class MaskUpdate(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self._update_if(self.due.batch_ends(batch))
 
+    def on_train_end(self, logs=None):
+        self._update_if(self.due.train_ends())
+
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
             logs["sparsity"] = sparsity(self.model)
@@ -61,19 +64,8 @@ class MaskUpdate(keras.callbacks.Callback):
             self.update_at(moment)
 
     def steps_per_epoch(self):
-        """Batches an epoch.
-
-        Raises:
-            ValueError: If the data do not tell.
-        """
-        steps = self.params["steps"]
-        if steps is None:
-            raise ValueError(
-                "What happens in steps or in shares of training needs the "
-                "steps of an epoch: pass `steps_per_epoch` to fit. "
-                "Received: data of unknown length"
-            )
-        return steps
+        """Batches an epoch; raises a `ValueError` if the data do not tell."""
+        return steps_per_epoch(self)
 
     def check_reached(self, name, share):
         """Raises a `ValueError` if no epoch begins at `share` of training."""
@@ -89,3 +81,22 @@ class MaskUpdate(keras.callbacks.Callback):
     def from_config(cls, config):
         """The callback of a config."""
         return cls(**config)
+
+
+def steps_per_epoch(callback):
+    """Batches an epoch of the training that a callback sees.
+
+    Args:
+        callback: A Keras callback.
+
+    Raises:
+        ValueError: If the data do not tell.
+    """
+    steps = callback.params["steps"]
+    if steps is None:
+        raise ValueError(
+            "What happens in steps or in shares of training needs the steps "
+            "of an epoch: pass `steps_per_epoch` to fit. "
+            "Received: data of unknown length"
+        )
+    return steps

@@ -7,9 +7,12 @@ from keras_snn.masking.straight_through_layer import StraightThroughLayer
 
 
 class StraightThroughUpdate(MaskUpdate):
-    """Chooses masks anew every few steps, while a penalty draws weights to 0.
+    """Chooses masks again every few steps, while a penalty draws weights to 0.
 
     Subclasses define `decays` and `update`.
+
+    And behind the last step of each epoch, so that what is validated and saved
+    has the masks of its own weights.
 
     Args:
         interval: Steps between updates, an int >= 1.
@@ -21,7 +24,7 @@ class StraightThroughUpdate(MaskUpdate):
     """
 
     def __init__(self, interval, penalty):
-        super().__init__(Due(interval, "steps", at_once=True))
+        super().__init__(Due(interval, "steps", at_once=True, keeps_up=True))
         if not penalty >= 0:
             raise ValueError(
                 "Argument `penalty` must be >= 0, or weights would be pushed "
@@ -37,13 +40,14 @@ class StraightThroughUpdate(MaskUpdate):
         self.update(self.model)
 
     def on_train_end(self, logs=None):
+        super().on_train_end(logs)
         self._decay(0.0, 0.0)
 
     def decays(self):
         """The factors of the penalty on active and on inactive weights."""
         raise NotImplementedError
 
-    def update(self, model):
+    def update(self, model, *, optimizer=None):
         """Chooses masks: what `fit` does, for a loop of your own."""
         raise NotImplementedError
 
