@@ -4,18 +4,27 @@
 https://arxiv.org/abs/2106.12379. After a dense warm-up, sparse and dense phases
 alternate: at the beginning of a compressed phase the largest weights of the
 whole model are kept, at the beginning of a decompressed one all others come
-back, from 0. The last phase is compressed.
+back, from 0, and momentum starts again from 0 for the whole model, as in the
+authors' scripts. The last phase is compressed.
+
+Differs from the authors' code: counts are exact, where a threshold keeps all or
+none of equal weights; BatchNorm's statistics are not computed once more.
 """
 
-from keras_snn.arithmetic import masks
+import bisect
+
+from keras_snn import patterns
 from keras_snn.callbacks.bases.due import Due
 from keras_snn.callbacks.bases.mask_update import MaskUpdate
 from keras_snn.checks import check_integer
 from keras_snn.choosing.by_score import check_scope
 from keras_snn.choosing.by_score import magnitudes
 from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.masking.mask_state import checked_optimizer
 from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import reset_slots
 from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.mask_state import sparsity as sparsity_of
 
 
 class ACDCUpdate(MaskUpdate):
@@ -28,11 +37,22 @@ class ACDCUpdate(MaskUpdate):
             Defaults to 0.1.
         end: Share of training after which it stays compressed, in
             [`begin`, 1). Defaults to 0.75.
+        phases: Instead of these three, the epochs with which phases begin, in
+            rising order: the first is compressed, the next decompressed, and
+            so on, so that their number is odd. The authors' on ImageNet are
+            `[*range(10, 76, 5), 85]` of 100 epochs. Defaults to None.
         scope: As for `prune_magnitude`. Defaults to `"global"`, the paper's.
+        pattern: Which masks are allowed in compressed phases, as for
+            `prune_magnitude`. Defaults to any.
+        reset_momentum: Whether all optimizer slots of the model start again
+            with a decompressed phase, or those of weights that come back
+            alone. Defaults to True, as in the authors' scripts.
 
     Raises:
-        ValueError: If an argument is out of range or, when training begins,
-            the model has no masks or no epoch begins after `end`.
+        ValueError: If an argument is out of range, `sparsity` is not that of
+            the pattern or, when training begins, the model has no masks, a
+            weight cannot have the pattern or no epoch begins after `end` or
+            with the last phase.
 
     Example:
 
@@ -44,10 +64,20 @@ class ACDCUpdate(MaskUpdate):
     """
 
     def __init__(
-        self, sparsity, interval=5, *, begin=0.1, end=0.75, scope="global"
+        self,
+        sparsity,
+        interval=5,
+        *,
+        begin=0.1,
+        end=0.75,
+        phases=None,
+        scope="global",
+        pattern=None,
+        reset_momentum=True,
     ):
         super().__init__(Due(1, "epochs", at_once=True))
-        masks.check_sparsity(sparsity)
+        self.pattern = patterns.get(pattern)
+        self.sparsity = self.pattern.sparsity(sparsity)
         check_integer("interval", interval, 1, "or masks would never change")
         check_scope(scope)
         if not 0 <= begin <= end < 1:
@@ -56,15 +86,24 @@ class ACDCUpdate(MaskUpdate):
                 "0 <= begin <= end < 1, or training ends before it is sparse. "
                 f"Received: {begin=}, {end=}"
             )
-        self.sparsity = sparsity
         self.interval = interval
         self.begin = begin
         self.end = end
+        self.phases = None if phases is None else _checked(list(phases))
         self.scope = scope
+        self.reset_momentum = reset_momentum
 
     def on_train_begin(self, logs=None):
+        patterns.for_weights(self.pattern, masked_weights(self.model))
         super().on_train_begin(logs)
-        self.check_reached("end", self.end)
+        epochs = self.params["epochs"]
+        if self.phases is None:
+            self.check_reached("end", self.end)
+        elif self.phases[-1] >= epochs:
+            raise ValueError(
+                "Argument `phases` must hold epochs of training, or it would "
+                f"end dense. Received: phases={self.phases} and {epochs} epochs"
+            )
 
     def update_at(self, moment):
         epoch, epochs = moment.step, self.params["epochs"]
@@ -77,6 +116,8 @@ class ACDCUpdate(MaskUpdate):
 
     def compresses(self, epoch, epochs):
         """Whether an epoch of a training of `epochs` is a compressed one."""
+        if self.phases is not None:
+            return bisect.bisect(self.phases, epoch) % 2 == 1
         since = epoch - self.begin * epochs
         return epoch / epochs >= self.end or (
             since >= 0 and since // self.interval % 2 == 0
@@ -88,22 +129,33 @@ class ACDCUpdate(MaskUpdate):
         Args:
             model: A Keras model with masks.
             compressed: Whether the phase is a compressed one.
-            optimizer: The Keras optimizer whose slots to zero. Defaults to the
-                one the model was compiled with.
+            optimizer: The Keras optimizer whose slots to reset. Defaults to
+                the one the model was compiled with.
 
         Raises:
-            ValueError: If the model has no masks, or a weight is NaN or
-                infinite. Nothing has changed then.
+            ValueError: If the model has no masks, a weight cannot have the
+                pattern, or is NaN or infinite. Nothing has changed then.
+            TypeError: If `optimizer` is not a Keras optimizer.
         """
+        optimizer = checked_optimizer(optimizer, model)
         weights = masked_weights(model)
         if compressed:
             chosen = masks_by_score(
-                weights, magnitudes(weights), self.sparsity, scope=self.scope
+                weights,
+                magnitudes(weights),
+                self.sparsity,
+                scope=self.scope,
+                pattern=self.pattern,
             )
-        else:
+            set_masks(
+                model, chosen, optimizer=optimizer, requested=self.sparsity
+            )
+        elif sparsity_of(model) > 0:
             chosen = {p: m.mask_array() | True for p, m in weights.items()}
-        requested = self.sparsity if compressed else 0.0
-        set_masks(model, chosen, optimizer=optimizer, requested=requested)
+            set_masks(model, chosen, optimizer=optimizer, requested=0.0)
+            for weight in model.trainable_variables:
+                if self.reset_momentum:
+                    reset_slots(optimizer, weight, False)
 
     def get_config(self):
         """The arguments."""
@@ -112,5 +164,20 @@ class ACDCUpdate(MaskUpdate):
             "interval": self.interval,
             "begin": self.begin,
             "end": self.end,
+            "phases": self.phases,
             "scope": self.scope,
+            "pattern": patterns.serialize(self.pattern),
+            "reset_momentum": self.reset_momentum,
         }
+
+
+def _checked(phases):
+    for place, epoch in enumerate(phases):
+        check_integer(f"phases[{place}]", epoch, 0, "an epoch of training")
+    if len(phases) % 2 == 0 or sorted(set(phases)) != phases:
+        raise ValueError(
+            "Argument `phases` must hold an odd number of epochs in rising "
+            "order, compressed phases and others in turn, or training would "
+            f"end dense. Received: {phases=}"
+        )
+    return phases

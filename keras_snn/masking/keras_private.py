@@ -69,7 +69,7 @@ def batches_an_update(optimizer):
     return optimizer.gradient_accumulation_steps or 1
 
 
-def slots(optimizer, weight):
+def slots(optimizer, weight, *, averages=True):
     """The optimizer's variables that belong to a weight, element by element.
 
     Keras keeps them in lists parallel to the trainable variables: momenta,
@@ -78,6 +78,7 @@ def slots(optimizer, weight):
     Args:
         optimizer: A Keras optimizer, built or not, or None.
         weight: A `keras.Variable`.
+        averages: Whether moving averages of the weights count.
 
     Yields:
         Pairs of a slot, of the weight's shape, and the value that it starts
@@ -91,11 +92,40 @@ def slots(optimizer, weight):
         for name, value in vars(part).items() if places else ():
             if not isinstance(value, list) or len(value) != len(variables):
                 continue
+            if name == "_model_variables_moving_average" and not averages:
+                continue
             slot = value[places[0]]
             if id(slot) in own and slot.shape == weight.shape:
                 accumulates = name == "_accumulators"
                 start = part.initial_accumulator_value if accumulates else 0.0
                 yield slot, start
+
+
+def exclude_from_weight_decay(optimizer, variables):
+    """Lets an optimizer leave variables out of its weight decay.
+
+    As the method of that name, which forgets what it was told before, and is
+    not heard by a training step that is traced already.
+
+    Args:
+        optimizer: A Keras optimizer, or None.
+        variables: A list of `keras.Variable`.
+
+    Returns:
+        Whether that changes what the optimizer does.
+    """
+    changes = False
+    for part in _parts(optimizer):
+        if not part.weight_decay or not any(
+            part._use_weight_decay(variable) for variable in variables
+        ):
+            continue
+        excluded = getattr(part, "_exclude_from_weight_decay", set())
+        keys = {part._var_key(variable) for variable in variables}
+        part._exclude_from_weight_decay = excluded | keys
+        part._exclude_from_weight_decay_cache = {}
+        changes = True
+    return changes
 
 
 def _parts(optimizer):

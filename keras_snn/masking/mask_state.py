@@ -19,6 +19,7 @@ import numpy as np
 from keras_snn.arithmetic.masks import check_sparsity
 from keras_snn.masking import keras_private
 from keras_snn.masking.masked_layer import MaskedLayer
+from keras_snn.masking.masked_weight import reset
 from keras_snn.masking.nonzero_layer import nonzero_weights
 from keras_snn.masking.weight_owners import weight_owners
 
@@ -206,6 +207,22 @@ def write_masks(
             0.0 if start is None else start[path],
             list(keras_private.slots(optimizer, masked.weight)),
         )
+
+
+def reset_slots(optimizer, weight, kept):
+    """Puts optimizer slots of a weight back to where they start from.
+
+    But moving averages of the weights, which go with weights that stay.
+
+    Args:
+        optimizer: A Keras optimizer, or None.
+        weight: A `keras.Variable`.
+        kept: Bool array of its shape, or a bool: where slots stay.
+    """
+    for slot, at_first in keras_private.slots(
+        optimizer, weight, averages=False
+    ):
+        reset(slot, kept, at_first)
 
 
 def sparsity(model):

@@ -85,9 +85,9 @@ class MaskedWeight:
             slots: Pairs of a slot and the value that it starts from.
         """
         if not self.keeps_inactive:
-            _reset(self.weight, kept, np.where(mask, start, 0.0))
+            reset(self.weight, kept, np.where(mask, start, 0.0))
             for slot, at_first in slots:
-                _reset(slot, kept, at_first)
+                reset(slot, kept, at_first)
         self.mask.assign(mask)
 
     def prune(self):
@@ -97,7 +97,7 @@ class MaskedWeight:
         self.weight.assign(pruned)
 
 
-def _reset(variable, kept, start):
+def reset(variable, kept, start):
     """Puts a variable back to `start` where it is not kept."""
     value = variable.value
     start = ops.broadcast_to(
