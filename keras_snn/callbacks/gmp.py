@@ -10,11 +10,11 @@ https://arxiv.org/abs/2409.09196; `scope="layer"` is the paper's. The last
 update lands on the final sparsity, whether or not `frequency` meets it.
 """
 
-import keras
+import numpy as np
 
+from keras_snn import patterns
 from keras_snn.arithmetic import masks
-from keras_snn.callbacks.bases.due import BySchedule
-from keras_snn.callbacks.bases.mask_update import MaskUpdate
+from keras_snn.callbacks.bases.scheduled_update import ScheduledUpdate
 from keras_snn.choosing.by_score import SCOPES
 from keras_snn.choosing.by_score import check_scope
 from keras_snn.choosing.by_score import magnitudes
@@ -22,35 +22,34 @@ from keras_snn.choosing.by_score import masks_by_score
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import set_masks
 from keras_snn.masking.mask_state import sparsity as sparsity_of
-from keras_snn.schedules import ConstantSparsity
-from keras_snn.schedules import DuringTraining
-from keras_snn.schedules import PolynomialDecay
-
-# By name, tfmot's two as well: their names and arguments are the same.
-SCHEDULES = {
-    schedule.__name__: schedule
-    for schedule in (ConstantSparsity, PolynomialDecay, DuringTraining)
-}
 
 
-class GMPUpdate(MaskUpdate):
+class GMPUpdate(ScheduledUpdate):
     """Prunes by magnitude during training, as a schedule says.
 
     A step is one update of the optimizer. An update at step t comes after t
     updates of the optimizer, before the next; the last comes as soon as
     `end_step` of them are done. Masks only shrink.
 
+    A subclass prunes by another score: it defines `scores`, and sets `revive`
+    where inactive weights are to compete as well. Masks then go on changing
+    behind the schedule's end, at its sparsity.
+
     Args:
         schedule: A `PruningSchedule`, any object of its protocol, such as
             tfmot's, or `DuringTraining`, which speaks in shares of training.
         scope: `"global"` (default): one threshold for the model. `"layer"`:
-            the same sparsity in every layer. `"lamp"`: as for
-            `prune_magnitude`.
+            the same sparsity in every layer, where none is sparser already.
+            `"lamp"`: as for `prune_magnitude`.
+        pattern: Which masks are allowed, as for `prune_magnitude`. On the way
+            to N:M, what the pattern keeps stays, and of the rest the smallest
+            go first, as in jaxpruner's iterative N:M pruning. Defaults to any.
 
     Raises:
         TypeError: If `schedule` cannot be called with a step.
-        ValueError: If `scope` is unknown or, when training begins, the model
-            has no masks or the schedule ends after training.
+        ValueError: If `scope` is unknown, the final sparsity is not that of
+            the pattern or, when training begins, the model has no masks or
+            the schedule ends after training.
 
     Example:
 
@@ -63,20 +62,32 @@ class GMPUpdate(MaskUpdate):
     """
 
     scopes = SCOPES
+    revive = False
 
-    def __init__(self, schedule, *, scope="global"):
-        super().__init__(BySchedule(schedule))
-        if not callable(schedule) and not hasattr(schedule, "at"):
-            raise TypeError(
-                "Argument `schedule` must be a PruningSchedule, called with a "
-                f"step, or DuringTraining. Received: {schedule=!r}"
-            )
+    def __init__(self, schedule, *, scope="global", pattern=None):
+        super().__init__(schedule, keeps_up=self.revive)
         check_scope(scope, self.scopes)
-        self.schedule = schedule
         self.scope = scope
+        self.pattern = patterns.get(pattern)
+        final = getattr(schedule, "final_sparsity", None)
+        final = getattr(schedule, "target_sparsity", final)
+        if final is not None:
+            self.pattern.sparsity(final)
 
-    def update_at(self, moment):
-        self.update(self.model, moment.sparsity)
+    def on_train_begin(self, logs=None):
+        patterns.for_weights(self.pattern, masked_weights(self.model))
+        super().on_train_begin(logs)
+
+    def scores(self, weights):
+        """What tells which weights stay, those of the highest scores.
+
+        Args:
+            weights: Dict of path to `MaskedWeight`.
+
+        Returns:
+            A dict of path to float array of the weight's shape: magnitudes.
+        """
+        return magnitudes(weights)
 
     def update(self, model, sparsity, *, optimizer=None):
         """Prunes once: what `fit` does, for a loop of your own.
@@ -84,35 +95,54 @@ class GMPUpdate(MaskUpdate):
         Args:
             model: A Keras model with masks.
             sparsity: Fraction of zeros in all, in [0, 1). Where the model is
-                that sparse, nothing happens.
+                that sparse and nothing revives, nothing happens.
             optimizer: The Keras optimizer whose slots to zero. Defaults to the
                 one the model was compiled with.
 
         Raises:
             ValueError: If the model has no masks, the sparsity is out of range
-                or would empty a layer, or a weight is NaN or infinite. Nothing
-                has changed then.
+                or would empty a layer, a weight cannot have the pattern, or a
+                score is NaN or infinite. Nothing has changed then.
         """
         sparsity = masks.check_sparsity(float(sparsity))
         weights = masked_weights(model)
-        if sparsity <= sparsity_of(model):
+        if not self.revive and sparsity <= sparsity_of(model):
             return
-        chosen = masks_by_score(
-            weights, magnitudes(weights), sparsity, scope=self.scope
-        )
+        chosen = self._chosen(weights, sparsity)
         set_masks(model, chosen, optimizer=optimizer, requested=sparsity)
+
+    def _chosen(self, weights, sparsity):
+        scores, pattern = self.scores(weights), self.pattern
+        if isinstance(pattern, patterns.NM):
+            final = pattern.sparsity(None)
+            if sparsity < final and not np.isclose(sparsity, final):
+                whole = masks_by_score(
+                    weights, scores, None, revive=self.revive, pattern=pattern
+                )
+                scores, pattern = _first(whole, scores), None
+        return masks_by_score(
+            weights,
+            scores,
+            sparsity,
+            scope=self.scope,
+            revive=self.revive,
+            pattern=pattern,
+        )
 
     def get_config(self):
         """The arguments; a schedule of tfmot comes back as the same of ours."""
         return {
-            "schedule": keras.saving.serialize_keras_object(self.schedule),
+            **super().get_config(),
             "scope": self.scope,
+            "pattern": patterns.serialize(self.pattern),
         }
 
-    @classmethod
-    def from_config(cls, config):
-        """The callback of a config."""
-        schedule = keras.saving.deserialize_keras_object(
-            config["schedule"], custom_objects=SCHEDULES
-        )
-        return cls(schedule, scope=config["scope"])
+
+def _first(chosen, scores):
+    """Scores by which what is chosen comes before everything else."""
+    low = min(score.min() for score in scores.values())
+    high = max(score.max() for score in scores.values())
+    return {
+        path: np.where(chosen[path], 1 + high - low, 0) + score
+        for path, score in scores.items()
+    }

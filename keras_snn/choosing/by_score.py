@@ -4,10 +4,13 @@ A method is its score. Where the highest are kept is told by a scope: over the
 whole model, or within each layer at the sparsity that a distribution gives.
 """
 
+import math
+
 import numpy as np
 from keras import ops
 
 from keras_snn import patterns
+from keras_snn.arithmetic import distributions
 from keras_snn.arithmetic import masks
 from keras_snn.choosing.lamp import lamp
 from keras_snn.masking.mask_state import masked_weights
@@ -39,7 +42,8 @@ def prune_by_score(
         sparsity: Fraction of zeros over all masked weights, in [0, 1). A
             pattern such as `"2:4"` tells it.
         scope: `"global"`: the highest scores of the whole model. `"layer"`:
-            those of each layer. `"lamp"`: as global, by the LAMP scores of
+            those of each layer, where one that is sparser than the others are
+            to be stays so. `"lamp"`: as global, by the LAMP scores of
             magnitudes, see `prune_magnitude`.
         distribution: Which sparsity each layer gets, as for `sparsify`.
             Implies the scope `"layer"`, whose default is `"uniform"`; the
@@ -192,11 +196,13 @@ def masks_by_score(
             for path, mask in chosen.items()
         }
     available = {path: int(mask.sum()) for path, mask in active.items()}
+    if distribution is None:
+        distribution = _even(pattern, weights, sparsity, available)
     counts = patterns.counts(
         of_layers,
         weights,
         sparsity,
-        distribution or "uniform",
+        distribution,
         available,
         keep_each=keep_layers,
     )
@@ -209,8 +215,27 @@ def masks_by_score(
     }
 
 
+def _even(pattern, weights, sparsity, available):
+    """One density for all layers that have the weights for it.
+
+    tfmot lets weights come back where a layer is sparser already; here such
+    layers stay as they are, and the total is met by the others.
+    """
+    sizes = {path: math.prod(s) for path, s in shapes_of(weights).items()}
+    total = masks.active_count(sum(sizes.values()), sparsity)
+    enough = all(
+        available[path] >= math.floor((1 - sparsity) * size + 1e-9)
+        for path, size in sizes.items()
+    )
+    beyond = total > sum(available.values())
+    if enough or beyond or isinstance(pattern, patterns.NM):
+        return "uniform"
+    kept = distributions.shared_out(total, sizes, available)
+    return {path: 1 - kept[path] / size for path, size in sizes.items()}
+
+
 def check_scope(scope, scopes=SCOPES):
-    """Raises a `ValueError` if `scope` is none of `scopes`."""
+    """Raises a `ValueError` if `scope` is not one of `scopes`."""
     if scope not in scopes:
         raise ValueError(
             f"Argument `scope` must be one of {scopes}. Received: {scope=!r}"

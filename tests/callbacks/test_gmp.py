@@ -8,8 +8,11 @@ from keras import layers
 import keras_snn
 from keras_snn import GMPUpdate
 from keras_snn import get_masks
+from keras_snn import patterns
 from keras_snn import sparsity
 from keras_snn.masking.mask_state import masked_weights
+from keras_snn.patterns import Blocks
+from keras_snn.patterns import ConstantFanIn
 from keras_snn.schedules import ConstantSparsity
 from keras_snn.schedules import DuringTraining
 from keras_snn.schedules import PolynomialDecay
@@ -50,7 +53,16 @@ class Sparsities(keras.callbacks.Callback):
         self.seen.append(sparsity(self.model))
 
 
-def fit(model, schedule, *, epochs=2, scope="global", data=None, **options):
+def fit(
+    model,
+    schedule,
+    *,
+    epochs=2,
+    scope="global",
+    pattern=None,
+    data=None,
+    **options,
+):
     """Five batches an epoch; the sparsities seen, in whole thousandths."""
     watch = Sparsities()
     x, y = (X, Y) if data is None else (data, None)
@@ -60,7 +72,7 @@ def fit(model, schedule, *, epochs=2, scope="global", data=None, **options):
         y,
         epochs=epochs,
         verbose=0,
-        callbacks=[GMPUpdate(schedule, scope=scope), watch],
+        callbacks=[GMPUpdate(schedule, scope=scope, pattern=pattern), watch],
         **options,
     )
     return [round(value, 3) for value in watch.seen]
@@ -309,6 +321,12 @@ def test_wrong_arguments():
         GMPUpdate(0.8)
     with pytest.raises(ValueError, match="`scope` must be one of.*'local'"):
         GMPUpdate(ConstantSparsity(0.5, 0), scope="local")
+    for schedule in (ConstantSparsity(0.8, 0), DuringTraining(0.8)):
+        with pytest.raises(ValueError, match="of its own, 0.5"):
+            GMPUpdate(schedule, pattern="2:4")
+    schedule = ConstantSparsity(0.4, 0)
+    with pytest.raises(ValueError, match="exclude.*'first/kernel'"):
+        fit(model_of(), schedule, pattern="3:5")
 
 
 @pytest.mark.parametrize("wanted", [-0.1, 1.0, 0.9999, float("nan")])
@@ -368,6 +386,126 @@ def test_config_round_trip(schedule):
     assert again.scope == "layer"
     assert type(again.schedule) is type(schedule)
     assert vars(again.schedule) == vars(schedule)
+
+
+def test_steps_by_the_formulas_of_tfmot():
+    """Two updates of one layer, values and momentum included."""
+    x, y = X[:, :4], Y
+    dense = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(3, use_bias=False, name="layer")]
+    )
+    model = keras_snn.sparsify(dense, 0.0)
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+    model.compile(optimizer, "mse", run_eagerly=True)
+    masked = masked_weights(model)["layer/kernel"]
+    weight, velocity = masked.weight_array().astype("float64"), 0
+    mask = np.ones((4, 3), bool)
+    for step in range(8):
+        if step in (2, 5):
+            sparsity = 0.75 + (0.25 - 0.75) * (1 - (step - 2) / 3) ** 3
+            magnitudes = np.sort(np.abs(weight), axis=None)[::-1]
+            k = max(round(12 * (1 - sparsity)), 1)
+            mask = np.abs(weight) >= magnitudes[k - 1]
+            weight, velocity = weight * mask, velocity * mask
+        gradient = x.T @ (x @ weight - y) * 2 / y.size
+        velocity = 0.9 * velocity - 0.1 * gradient * mask
+        weight = weight + velocity
+    schedule = PolynomialDecay(0.25, 0.75, 2, 5, frequency=3)
+    callback = GMPUpdate(schedule, scope="layer")
+    model.fit(x, y, batch_size=10, epochs=8, verbose=0, callbacks=[callback])
+    np.testing.assert_array_equal(masked.mask_array(), mask)
+    np.testing.assert_allclose(masked.weight_array(), weight, atol=1e-5)
+
+
+def test_layers_that_are_sparser_already_stay_so():
+    """From ERK's densities to one for all, the total exact at each update."""
+    keras.utils.set_random_seed(7)
+    dense = keras.Sequential(
+        [keras.Input((20,)), *(layers.Dense(n) for n in (64, 64, 10))]
+    )
+    model = keras_snn.sparsify(dense, 0.5)
+    callback = GMPUpdate(ConstantSparsity(0.9, 0), scope="layer")
+    before = {path: mask.sum() for path, mask in get_masks(model).items()}
+    size = sum(mask.size for mask in get_masks(model).values())
+    for wanted in (0.51, 0.55, 0.66, 0.7, 0.9):
+        callback.update(model, wanted)
+        masks = get_masks(model)
+        counts = {path: mask.sum() for path, mask in masks.items()}
+        assert sum(counts.values()) == round((1 - wanted) * size)
+        pruned = [p for p in counts if counts[p] < before[p]]
+        densities = [masks[p].mean() for p in pruned]
+        assert pruned and np.ptp(densities) < 0.003
+        for path in set(counts) - set(pruned):
+            assert masks[path].mean() <= min(densities) + 0.003
+        before = counts
+    assert np.ptp([mask.mean() for mask in masks.values()]) < 0.003
+
+
+def test_a_training_from_erk_to_one_sparsity_for_all():
+    model = model_of(0.5)
+    schedule = DuringTraining(
+        0.9, begin=0, end=0.8, interval=1, initial_sparsity=0.5
+    )
+    fit(model, schedule, epochs=5, scope="layer")
+    for mask in get_masks(model).values():
+        assert mask.mean() == pytest.approx(0.1, abs=1 / mask.size)
+
+
+@pytest.mark.parametrize(
+    "pattern", [ConstantFanIn(), Blocks((2, 1))], ids=["fan-in", "blocks"]
+)
+@pytest.mark.parametrize("scope", ["global", "layer", "lamp"])
+def test_every_update_has_the_pattern(pattern, scope):
+    dense = keras.Sequential(
+        [keras.Input((16,)), layers.Dense(12), layers.Dense(8)]
+    )
+    model = keras_snn.sparsify(dense, 0.0)
+    schedule = ConstantSparsity(0.75, 0)
+    callback = GMPUpdate(schedule, scope=scope, pattern=pattern)
+    before = get_masks(model)
+    for wanted in (0.25, 0.5, 0.75):
+        callback.update(model, wanted)
+        for path, mask in get_masks(model).items():
+            pattern.check(mask)
+            assert not (mask & ~before[path]).any()
+        before = get_masks(model)
+        assert sparsity(model) == pytest.approx(wanted, abs=0.02)
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_on_the_way_to_n_of_m_what_the_pattern_keeps_stays(scope):
+    """As jaxpruner's iterative N:M pruning, one layer's formula by hand."""
+    dense = keras.Sequential(
+        [keras.Input((16,)), layers.Dense(12, use_bias=False)]
+    )
+    model = keras_snn.sparsify(dense, 0.0)
+    (masked,) = masked_weights(model).values()
+    callback = GMPUpdate(ConstantSparsity(0.5, 0), scope=scope, pattern="2:4")
+    magnitude = np.abs(masked.weight_array())
+    groups = magnitude.reshape(4, 4, 12)
+    kept = (groups.argsort(axis=1).argsort(axis=1) >= 2).reshape(16, 12)
+    score = np.where(kept, magnitude + magnitude.max(), magnitude)
+    for wanted in (0.125, 0.25, 0.5):
+        callback.update(model, wanted)
+        count = round((1 - wanted) * 192)
+        expected = score >= np.sort(score, axis=None)[-count]
+        np.testing.assert_array_equal(masked.mask_array(), expected)
+    patterns.NM(2, 4).check(masked.mask_array())
+
+
+def test_a_score_and_a_flag_are_a_method():
+    class Lowest(GMPUpdate):
+        revive = True
+
+        def scores(self, weights):
+            return {p: -np.abs(m.weight_array()) for p, m in weights.items()}
+
+    model = model_of(0.5)
+    weights = masked_weights(model)
+    before = {p: np.abs(m.weight_array()) for p, m in weights.items()}
+    Lowest(ConstantSparsity(0.5, 0), scope="layer").update(model, 0.5)
+    for path, mask in get_masks(model).items():
+        assert before[path][mask].max() <= before[path][~mask].min()
 
 
 @pytest.mark.parametrize("sparsity", [0.25, 0.5, 0.875])
