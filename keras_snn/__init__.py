@@ -15,6 +15,7 @@ from keras_snn.callbacks.granet import GraNetUpdate
 from keras_snn.callbacks.lottery import LotteryTicket
 from keras_snn.callbacks.mest import MESTUpdate
 from keras_snn.callbacks.movement import MovementUpdate
+from keras_snn.callbacks.movement import SoftMovementUpdate
 from keras_snn.callbacks.rigl import RigLUpdate
 from keras_snn.callbacks.set import SETUpdate
 from keras_snn.callbacks.snfs import SNFSUpdate
@@ -36,6 +37,7 @@ from keras_snn.masking.mask_state import set_masks
 from keras_snn.masking.mask_state import sparsity
 from keras_snn.masking.masked_layer import MaskedLayer
 from keras_snn.masking.movement_layer import MovementLayer
+from keras_snn.masking.movement_layer import SoftMovementLayer
 from keras_snn.masking.straight_through_layer import StraightThroughLayer
 from keras_snn.masking.summary_table import summary
 from keras_snn.oneshot.channels import prune_channels
@@ -62,6 +64,8 @@ __all__ = [
     "SETUpdate",
     "SNFSUpdate",
     "SRSTEUpdate",
+    "SoftMovementLayer",
+    "SoftMovementUpdate",
     "SparseConv2D",
     "SparseDense",
     "StraightThroughLayer",

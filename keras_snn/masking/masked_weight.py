@@ -63,6 +63,10 @@ class MaskedWeight:
         """The mask's value, a bool NumPy array."""
         return ops.convert_to_numpy(self.mask.value)
 
+    def companion_array(self):
+        """The companion's value, a NumPy array."""
+        return ops.convert_to_numpy(self.companion.value)
+
     def scattered(self, array):
         """An array of the shape of `weight`, in the weight's own shape."""
         return array

@@ -28,7 +28,7 @@ class StraightThroughLayer(MaskedLayer):
 
     Args:
         layer: A Keras layer or model, as for `MaskedLayer`.
-        weights: What to mask, likewise.
+        weights: What to mask, as for `MaskedLayer`.
 
     Example:
 
