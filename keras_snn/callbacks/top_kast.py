@@ -6,17 +6,25 @@ larger share of them, so that weights which grow there may come in. A penalty
 draws active weights to 0, and those of the backward pass alone by 1 / density
 as much, so that weights are explored in turn.
 
-Differs from the paper: the penalty is of squares; masks are computed every
-`interval` steps, as its section on efficiency allows.
+Differs from the paper, whose code is not public: the penalty is of squares;
+masks are computed every `interval` steps, as its section on efficiency allows,
+and behind the last step of each epoch. Momentum is zeroed outside the backward
+pass, so that those weights stay as they are, as in the paper's plain SGD; the
+optimizer's `weight_decay` knows no masks: leave it to the penalty.
 """
 
+import numpy as np
+
+from keras_snn import patterns
 from keras_snn.arithmetic import masks
 from keras_snn.callbacks.bases.straight_through_update import (
     StraightThroughUpdate,
 )
 from keras_snn.choosing.by_score import magnitudes
 from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.masking.mask_state import checked_optimizer
 from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import reset_slots
 from keras_snn.masking.mask_state import set_masks
 from keras_snn.masking.mask_state import wrapped_by
 from keras_snn.masking.straight_through_layer import StraightThroughLayer
@@ -34,10 +42,14 @@ class TopKASTUpdate(StraightThroughUpdate):
             Defaults to `"erk"`; the paper's is `"uniform"`, which leaves the
             first and the last layer dense.
         penalty: Factor of the penalty, >= 0. Defaults to 1e-4.
+        pattern: Which masks are allowed in the forward pass, as for
+            `prune_magnitude`; the backward pass reaches these weights and the
+            largest of all others. Defaults to any.
 
     Raises:
-        ValueError: If an argument is out of range or, when training begins,
-            the model is not wrapped by `StraightThroughLayer`s.
+        ValueError: If an argument is out of range, `sparsity` is not that of
+            the pattern or, when training begins, the model is not wrapped by
+            `StraightThroughLayer`s or a weight cannot have the pattern.
 
     Example:
 
@@ -57,6 +69,7 @@ class TopKASTUpdate(StraightThroughUpdate):
         *,
         distribution="erk",
         penalty=1e-4,
+        pattern=None,
     ):
         super().__init__(interval, penalty)
         masks.check_sparsity(sparsity)
@@ -67,39 +80,56 @@ class TopKASTUpdate(StraightThroughUpdate):
                 "active weights would not be trained. "
                 f"Received: {backward_sparsity=}, {sparsity=}"
             )
+        self.pattern = patterns.get(pattern)
+        self.pattern.sparsity(sparsity)
         self.sparsity = sparsity
         self.backward_sparsity = backward_sparsity
-        self.distribution = distribution
+        self.distribution = self.pattern.distribution(distribution)
+
+    def on_train_begin(self, logs=None):
+        patterns.for_weights(self.pattern, masked_weights(self.model))
+        super().on_train_begin(logs)
 
     def decays(self):
         return self.penalty, self.penalty / (1 - self.sparsity)
 
-    def update(self, model):
-        """Chooses both masks anew: what `fit` does, for a loop of your own.
+    def update(self, model, *, optimizer=None):
+        """Chooses both masks again: what `fit` does, for a loop of your own.
 
         Args:
             model: A Keras model wrapped by `StraightThroughLayer`s.
+            optimizer: The Keras optimizer whose slots to zero outside the
+                backward pass. Defaults to the one the model was compiled with.
 
         Raises:
-            ValueError: If it is not, a sparsity would empty a layer, or a
-                weight is NaN or infinite. Nothing has changed then.
+            ValueError: If it is not wrapped so, a sparsity would empty a
+                layer, or a weight is NaN or infinite. Nothing has changed
+                then.
+            TypeError: If `optimizer` is not a Keras optimizer.
         """
         wrapped_by(model, StraightThroughLayer)
+        optimizer = checked_optimizer(optimizer, model)
         weights = masked_weights(model)
         scores = magnitudes(weights)
-        forward, backward = (
-            masks_by_score(
-                weights,
-                scores,
-                sparsity,
-                distribution=self.distribution,
-                revive=True,
-            )
-            for sparsity in (self.sparsity, self.backward_sparsity)
+        forward = masks_by_score(
+            weights,
+            scores,
+            self.sparsity,
+            distribution=self.distribution,
+            revive=True,
+            pattern=self.pattern,
+        )
+        any_of = dict.fromkeys(weights, patterns.ANY)
+        counts = patterns.counts(
+            any_of, weights, self.backward_sparsity, self.distribution
         )
         for path, masked in weights.items():
             # Rounding may give a layer that is nearly dense one weight less.
-            masked.companion.assign(backward[path] | forward[path])
+            more = max(counts[path] - np.count_nonzero(forward[path]), 0)
+            backward = masks.grow_highest(scores[path], forward[path], more)
+            if not np.array_equal(backward, masked.companion_array()):
+                masked.companion.assign(backward)
+                reset_slots(optimizer, masked.weight, backward)
         set_masks(model, forward, requested=self.sparsity)
 
     def get_config(self):
@@ -110,4 +140,5 @@ class TopKASTUpdate(StraightThroughUpdate):
             "interval": self.due.interval,
             "distribution": self.distribution,
             "penalty": self.penalty,
+            "pattern": patterns.serialize(self.pattern),
         }
