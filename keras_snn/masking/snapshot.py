@@ -24,23 +24,29 @@ def snapshot(model):
     return [ops.convert_to_numpy(v.value).copy() for v in _variables(model)]
 
 
-def restore(model, arrays):
+def restore(model, arrays, *, weights=True):
     """Puts a model back to what it was when `snapshot` was taken.
 
-    Where it was compiled anew since, the new optimizer stays as it is.
+    Where it was compiled again since, the new optimizer stays as it is.
 
     Args:
         model: The model.
         arrays: What `snapshot` returned.
+        weights: Whether everything goes back, or only what tells the optimizer
+            where in training it is: its scalars, such as the count of its
+            steps and the learning rate.
 
     Raises:
         ValueError: If the arrays are another model's. Nothing has changed then.
     """
     check_fits(model, arrays)
-    variables = _variables(model)
+    variables, own = _variables(model), len(_of_model(model))
     if _shapes(variables) != _shapes(arrays):
-        variables = _of_model(model)
-    for variable, value in zip(variables, arrays, strict=False):
+        variables = variables[:own]
+    pairs = list(zip(variables, arrays, strict=False))
+    if not weights:
+        pairs = [(v, value) for v, value in pairs[own:] if not value.shape]
+    for variable, value in pairs:
         variable.assign(value)
 
 

@@ -10,6 +10,8 @@ from keras_snn import LotteryTicket
 from keras_snn import prune_magnitude
 from keras_snn import schedules
 from keras_snn.masking.mask_state import masked_weights
+from keras_snn.patterns import Blocks
+from keras_snn.patterns import ConstantFanIn
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(8, 4)).astype("float32")
@@ -166,6 +168,114 @@ def test_rounds_with_late_rewinding_all_go_back_to_the_same_point(again):
     assert keras_snn.sparsity(model) == pytest.approx(1 - 0.7**3, abs=0.02)
 
 
+def test_rounds_by_the_formulas_of_the_authors():
+    """Of open_lth: 20% of what is left goes in each round, and one more."""
+    keras.utils.set_random_seed(1)
+    dense = keras.Sequential(
+        [keras.Input((5,)), layers.Dense(5, use_bias=False, name="layer")]
+    )
+    model = keras_snn.sparsify(dense, 0.0)
+    compiled(model, keras.optimizers.SGD(0.1))
+    masked = masked_weights(model)["layer/kernel"]
+    beginning = masked.weight_array().copy()
+    x, y = RNG.normal(size=(8, 5)), RNG.normal(size=(8, 5))
+    weight, mask, ticket = beginning, np.ones((5, 5), bool), LotteryTicket()
+    model.fit(x, y, batch_size=8, verbose=0, callbacks=[ticket])
+    for sparsity in schedules.exponential(1 - 0.8**2, rounds=2):
+        gradient = x.T @ (x @ weight - y) * 2 / y.size
+        trained = np.abs(weight - 0.1 * gradient * mask)
+        left = np.sort(trained[mask])
+        number = int(np.ceil(0.2 * len(left)))
+        theirs = mask & (trained > left[number])
+        mask = mask & (trained >= left[number])
+        assert mask.sum() == theirs.sum() + 1
+        found = ticket.rewind(model, sparsity)["layer/kernel"]
+        np.testing.assert_array_equal(found, mask)
+        weight = beginning * mask
+        np.testing.assert_array_equal(masked.weight_array(), weight)
+        model.fit(x, y, batch_size=8, verbose=0)
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(0, 0), (0, 3), (0, 4), (1, 1)])
+def test_a_step_to_rewind_to(epoch, step):
+    """Of epochs of two steps."""
+    model, ticket, seen = model_of(), LotteryTicket(epoch=epoch, step=step), []
+    step += 2 * epoch
+
+    class Steps(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            seen.append(state(self.model))
+
+    fit(model, ticket, Steps())
+    masks = ticket.rewind(model, 0.5)
+    assert int(model.optimizer.iterations) == step
+    paths = [v.path for v in model.variables]
+    point = dict(zip(paths, seen[step], strict=False))
+    for path, masked in masked_weights(model).items():
+        np.testing.assert_array_equal(
+            masked.weight_array(), point[masked.weight.path] * masks[path]
+        )
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "torch", reason="Keras runs one at a time there"
+)
+def test_a_step_within_an_execution_is_that_which_comes_next():
+    model, ticket = model_of(), LotteryTicket(step=2)
+    model.compile("sgd", "mse", steps_per_execution=3, jit_compile=False)
+    model.fit(X, Y, batch_size=2, epochs=2, verbose=0, callbacks=[ticket])
+    ticket.rewind(model, 0.5)
+    assert int(model.optimizer.iterations) == 3
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_learning_rate_rewinding_keeps_what_was_trained(scaled):
+    """Weights, BatchNorm's statistics, momentum: all but the step count."""
+    rate = keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)
+    optimizer = keras.optimizers.SGD(rate, momentum=0.9)
+    if scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model, ticket = model_of(optimizer=optimizer), LotteryTicket(epoch=1)
+    fit(model, ticket)
+    before = state(model)
+    variables = model.variables + optimizer.variables
+    masks = ticket.rewind(model, 0.5, weights=False)
+    shapes = {mask.shape: mask for mask in masks.values()}
+    own = {m.mask.path for m in masked_weights(model).values()}
+    for variable, value in zip(variables, before, strict=True):
+        if variable.path in own or not value.shape:
+            continue
+        expected = value * shapes.get(variable.shape, 1)
+        np.testing.assert_array_equal(variable.numpy(), expected)
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    assert int(inner.iterations) == 2
+    assert float(inner.learning_rate) == pytest.approx(0.05)
+
+
+def test_learning_rate_rewinding_of_a_rate_that_a_callback_set():
+    model, ticket = model_of(), LotteryTicket(epoch=1)
+    rates = keras.callbacks.LearningRateScheduler(lambda e: 0.1 / (e + 1))
+    fit(model, rates, ticket)
+    ticket.rewind(model, 0.5, weights=False)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["2:4", ConstantFanIn(), Blocks((2, 1))], ids=str
+)
+def test_a_ticket_of_a_pattern(pattern):
+    dense = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(8), layers.Dense(4)]
+    )
+    model, ticket = keras_snn.sparsify(dense, 0.0), LotteryTicket()
+    ticket.remember(model)
+    sparsity = None if pattern == "2:4" else 0.5
+    masks = ticket.rewind(model, sparsity, pattern=pattern)
+    assert keras_snn.sparsity(model) == 0.5
+    for mask in masks.values():
+        keras_snn.patterns.get(pattern).check(mask)
+
+
 def test_a_file_keeps_it_for_another_process(tmp_path):
     path = tmp_path / "ticket.npz"
     model = model_of()
@@ -233,6 +343,8 @@ def test_what_cannot_be_rewound(tmp_path):
     fit(model, late, epochs=1)
     with pytest.raises(ValueError, match="not seen epoch 5"):
         late.rewind(model, 0.5)
+    with pytest.raises(ValueError, match="not seen epoch 0, step 7"):
+        LotteryTicket(step=7).rewind(model, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -273,10 +385,12 @@ def test_nothing_changes_of_another_model_or_one_with_nan():
         np.testing.assert_array_equal(value, expected)
 
 
-@pytest.mark.parametrize("epoch", [-1, 0.5, "0"])
-def test_wrong_epochs(epoch):
+@pytest.mark.parametrize("point", [-1, 0.5, "0"])
+def test_wrong_points(point):
     with pytest.raises(ValueError, match="`epoch` must be an int >= 0"):
-        LotteryTicket(epoch=epoch)
+        LotteryTicket(epoch=point)
+    with pytest.raises(ValueError, match="`step` must be an int >= 0"):
+        LotteryTicket(step=point)
 
 
 def test_a_model_without_masks():
