@@ -6,7 +6,7 @@ from keras import ops
 
 
 def check_built(model):
-    """Refuse what is no model, or has no weights yet."""
+    """Refuse what is not a model, or has no weights yet."""
     if not isinstance(model, keras.Model):
         raise ValueError(
             "Argument `model` must be a Keras model, whose weights an attack "
@@ -84,7 +84,7 @@ def check_labels(y, x, model):
 
 
 def check_integer(name, value, low, why):
-    """Returns `value`, if it is an int >= `low`; True and False are none.
+    """Returns `value`, if it is an int >= `low`; True and False do not count.
 
     Args:
         name: The argument's name, for the error.
@@ -93,7 +93,7 @@ def check_integer(name, value, low, why):
         why: What it is for, or what would follow, for the error.
 
     Raises:
-        ValueError: If it is no int, or too low.
+        ValueError: If it is not an int, or too low.
     """
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or (low is not None and value < low):

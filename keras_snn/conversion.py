@@ -59,7 +59,7 @@ def sparsify(
             layer or of one around it, a function of the layer that owns a
             weight that returns a bool, or a list of these. Of a layer, its
             weights of rank 2 or more are meant, but no biases.
-        exclude: What to leave alone, likewise.
+        exclude: What to leave alone, named in the same ways.
         wrapper: The class that holds the masks: `MaskedLayer`, or one of those
             in which inactive weights go on training, for methods that need
             them: `StraightThroughLayer`, `MovementLayer`.

@@ -17,7 +17,7 @@ def written(path):
     temporary file of its own, in the same folder.
 
     Args:
-        path: Where the file shall be; its folder must exist.
+        path: Where the file is to be; its folder must exist.
     """
     path = Path(path)
     suffix = "".join(path.suffixes)
@@ -65,7 +65,7 @@ def write_csv(path, rows):
     """Writes dicts as rows, the union of their keys as columns.
 
     Args:
-        path: Where the file shall be.
+        path: Where the file is to be.
         rows: List of dicts; a key that a row lacks is left empty.
     """
     columns = list(dict.fromkeys(key for row in rows for key in row))

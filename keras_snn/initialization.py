@@ -22,7 +22,7 @@ DISTRIBUTIONS = ("normal", "uniform")
 
 
 def reinitialize(model, *, scale=2.0, distribution="normal", seed=0):
-    """Draws the active weights of a sparse model anew, by their fan-in.
+    """Draws the active weights of a sparse model again, by their fan-in.
 
     For masks that were drawn or chosen before training. Masks, biases and what
     has no mask stay, and so do embeddings, which sum over no inputs, and the

@@ -47,7 +47,7 @@ class RigLUpdate(ByGradient):
     Raises:
         ValueError: If an argument is out of range, there are no data or, when
             training begins, the model has no masks or takes other inputs, or
-            masks have not the pattern.
+            masks do not have the pattern.
         TypeError: If `data` are of another kind.
 
     Example:

@@ -38,7 +38,7 @@ class SETUpdate(DropAndGrow):
 
     Raises:
         ValueError: If an argument is out of range or, when training begins,
-            the model has no masks, or they have not the pattern.
+            the model has no masks, or they lack the pattern.
 
     Example:
 

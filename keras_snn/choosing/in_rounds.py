@@ -34,7 +34,7 @@ def masks_in_rounds(
 
     Raises:
         ValueError: As `masks_by_score` does, before the first round if the
-            last one would, or if `rounds` is no int >= 1.
+            last one would, or if `rounds` is not an int >= 1.
     """
     pattern = patterns.get(options.get("pattern"))
     if rounds != 1 and isinstance(pattern, patterns.NM):

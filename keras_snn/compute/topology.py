@@ -118,7 +118,7 @@ def check_counts(shape, room):
 
     Args:
         shape: The kernel's.
-        room: How many nonzeros it shall have.
+        room: How many nonzeros it is to have.
     """
     if max(room, math.prod(shape[:-1]), shape[-1]) > MOST:
         raise ValueError(

@@ -20,7 +20,7 @@ def check_images(images):
 
 
 def check_choice(argument, value, choices):
-    """Refuse what is none of the choices."""
+    """Refuse what is not one of the choices."""
     named = isinstance(value, str | numbers.Integral)
     if not named or isinstance(value, bool) or value not in choices:
         listed = ", ".join(map(repr, choices))

@@ -84,7 +84,7 @@ def load_tfds_cifar10_corrupted(corruption, severity, *, data_dir=None):
         Images, uint8 (n, 32, 32, 3), and labels, int64 (n,).
 
     Raises:
-        ValueError: If the corruption or the severity is none of those.
+        ValueError: If the corruption or the severity is not one of those.
         ImportError: If tensorflow-datasets is not installed.
     """
     _check(corruption, severity)

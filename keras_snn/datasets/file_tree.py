@@ -94,6 +94,6 @@ def _check_member(path, member):
     if member.file_size > LARGEST_BYTES:
         raise ValueError(
             f"Files in {path} must have at most {LARGEST_BYTES} bytes, or they "
-            f"are no small images. Received: {member.filename!r} of "
+            f"are not small images. Received: {member.filename!r} of "
             f"{member.file_size} bytes"
         )

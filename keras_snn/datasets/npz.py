@@ -31,7 +31,7 @@ def read_npz(path, keys=KEYS):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, is no archive of arrays, lacks one
+        ValueError: If the file is damaged, not an archive of arrays, lacks one
             of them or has Python objects in them, which would have to be
             unpickled.
     """

@@ -30,7 +30,7 @@ def forgetting(correct):
         paper.
 
     Raises:
-        ValueError: If it is no bool array of that shape.
+        ValueError: If it is not a bool array of that shape.
 
     Example:
 

@@ -58,7 +58,7 @@ def grasp(
         temperature: What outputs are divided by before the loss, > 0, so that
             an initial classifier is unsure of all classes alike. Defaults to
             200, the official code's, for a loss with `from_logits=True`, and
-            to 1 for any other, whose outputs are no logits.
+            to 1 for any other, whose outputs are not logits.
         batch_size: Samples a gradient at a time, an int >= 1: both g and H g
             are averaged over the batches. Defaults to None, all at once; half
             of the samples are what the official code takes.

@@ -31,7 +31,7 @@ def get(pattern):
             what `serialize` gave.
 
     Raises:
-        ValueError: If a string is no pattern.
+        ValueError: If a string does not name a pattern.
         TypeError: If it is of another kind.
     """
     if pattern is None:

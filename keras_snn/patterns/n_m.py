@@ -80,7 +80,7 @@ class NM(Grouped):
             return "uniform"
         raise ValueError(
             f"A pattern {self.n}:{self.m} gives every layer the same sparsity: "
-            "`exclude` those that shall have another. "
+            "`exclude` those that are to have another. "
             f"Received: distribution={requested!r}"
         )
 

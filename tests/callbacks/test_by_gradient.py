@@ -248,7 +248,7 @@ def test_nested_inputs():
     ("data", "kind", "message"),
     [
         (None, TypeError, "nothing to take gradients on.*data=None"),
-        (iter([(X, Y)]), TypeError, "begun anew"),
+        (iter([(X, Y)]), TypeError, "begun again"),
         ((X,), ValueError, "at least one.*1 parts"),
         ((X, Y[:3]), ValueError, r"as many inputs as targets.*\[3, 8\]"),
         ((X[:0], Y[:0]), ValueError, r"at least one.*\[0\]"),

@@ -15,7 +15,7 @@ class Batches:
         data: A tuple `(x, y)`, arrays or nested structures of arrays with one
             sample a row, of which rows are drawn at random; a
             `keras.utils.PyDataset`, of which batches are; or any iterable of
-            batches that can be begun anew, such as a list or a
+            batches that can be begun again, such as a list or a
             `tf.data.Dataset`, which are read from the beginning, and so should
             be shuffled by themselves.
         batch_size: Rows of a batch drawn from arrays.
@@ -40,7 +40,7 @@ class Batches:
         ):
             raise TypeError(
                 "Argument `data` must be (x, y), a PyDataset or an iterable of "
-                "batches that can be begun anew, or there is nothing to take "
+                "batches that can be begun again, or there is nothing to take "
                 f"gradients on. Received: data={data!r}"
             )
 
