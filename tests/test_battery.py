@@ -248,7 +248,8 @@ def ticket_of_a_step(training):
 
 def learning_rate_rewound(training):
     remembers = LotteryTicket()
-    training.fit(remembers)
+    rates = keras.callbacks.LearningRateScheduler(lambda epoch: 0.05)
+    training.fit(remembers, rates)
     remembers.rewind(training.model, 0.75, weights=False)
     training.fit()
 
@@ -428,6 +429,9 @@ def compilation(compilations, optimizer, wrapper):
                 optimizer=OPTIMIZERS[optimizer](), dropout=0.1, wrapper=wrapper
             )
         )
+        # Of another scale, where one threshold for all layers shows.
+        last = training.model.get_layer("last").kernel
+        last.assign(WEIGHTS["last/kernel"] / 4)
         training.fit(*WARM_UP.get(wrapper, list)(), epochs=1)
         compilations[key] = training, snapshot(training.model)
     return compilations[key]
@@ -801,7 +805,6 @@ NOT_IN_TRIALS = {
     "force",
     "grasp",
     "prune_channels",
-    "prune_random",
 }
 
 
@@ -819,6 +822,17 @@ def test_every_method_is_enrolled():
         assert call.search(table), f"{name} is not in README's table"
         if name not in NOT_IN_TRIALS:
             assert call.search(trials), f"{name} is in no trial"
+
+
+def test_every_update_has_one_signature():
+    for name in exported_methods():
+        update = getattr(getattr(keras_snn, name), "update", None)
+        if update is None:
+            continue
+        _, model, *_, optimizer = inspect.signature(update).parameters.values()
+        assert model.name == "model", name
+        assert optimizer.name == "optimizer" and optimizer.default is None, name
+        assert optimizer.kind is inspect.Parameter.KEYWORD_ONLY, name
 
 
 @pytest.mark.parametrize("instance", INSTANCES)
