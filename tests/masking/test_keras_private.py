@@ -107,3 +107,36 @@ def test_slots():
     ((slot, _),) = keras_private.slots(optimizer, bias)
     assert slot.shape == (4,)
     assert not list(keras_private.slots(None, kernel))
+
+
+def test_slots_without_averages():
+    model = model_of()
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9, use_ema=True)
+    optimizer.build(model.trainable_variables)
+    kernel = model.trainable_variables[0]
+    assert len(list(keras_private.slots(optimizer, kernel))) == 2
+    ((slot, _),) = keras_private.slots(optimizer, kernel, averages=False)
+    assert "momentum" in slot.path
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_exclude_from_weight_decay(scaled):
+    model = model_of()
+    optimizer = keras.optimizers.SGD(0.1, weight_decay=0.5)
+    first, second, third, fourth = variables = model.trainable_variables
+    optimizer.exclude_from_weight_decay([first])
+    if scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    for variable in variables:
+        variable.assign(np.ones(variable.shape))
+    assert keras_private.exclude_from_weight_decay(optimizer, [third])
+    assert not keras_private.exclude_from_weight_decay(optimizer, [third])
+    optimizer.apply(
+        [keras.ops.zeros_like(v.value) for v in variables], variables
+    )
+    for variable, value in ((first, 1), (second, 0.95), (third, 1)):
+        np.testing.assert_allclose(variable.numpy(), value, rtol=1e-6)
+    np.testing.assert_allclose(fourth.numpy(), 0.95, rtol=1e-6)
+    plain = keras.optimizers.SGD(0.1)
+    assert not keras_private.exclude_from_weight_decay(plain, [third])
+    assert not keras_private.exclude_from_weight_decay(None, [third])
