@@ -8,7 +8,7 @@ the same meaning.
 - `jit(function)`: the function, compiled.
 - `call_kernel(kernel, tensors, shape)`: run compiled code of the CPU.
 - `differentiable(function, gradients)`: tell the gradient of such a function.
-- `on_cpu(tensor)`: whether it can run there.
+- `no_kernels(tensor)`: why that cannot run, where it cannot.
 - `map_batch(function, model, *step)`: change the batch of a `train_step`.
 - `assign_after(function, model, result)`: assign variables behind one.
 - `device()`: the name of what computes.
@@ -25,7 +25,7 @@ if keras.backend.backend() == "tensorflow":
     from keras_snn.backend.tensorflow import hessian_vector_product
     from keras_snn.backend.tensorflow import jit
     from keras_snn.backend.tensorflow import map_batch
-    from keras_snn.backend.tensorflow import on_cpu
+    from keras_snn.backend.tensorflow import no_kernels
 elif keras.backend.backend() == "jax":
     from keras_snn.backend.jax import assign_after
     from keras_snn.backend.jax import call_kernel
@@ -35,7 +35,7 @@ elif keras.backend.backend() == "jax":
     from keras_snn.backend.jax import hessian_vector_product
     from keras_snn.backend.jax import jit
     from keras_snn.backend.jax import map_batch
-    from keras_snn.backend.jax import on_cpu
+    from keras_snn.backend.jax import no_kernels
 elif keras.backend.backend() == "torch":
     from keras_snn.backend.torch import assign_after
     from keras_snn.backend.torch import call_kernel
@@ -45,7 +45,7 @@ elif keras.backend.backend() == "torch":
     from keras_snn.backend.torch import hessian_vector_product
     from keras_snn.backend.torch import jit
     from keras_snn.backend.torch import map_batch
-    from keras_snn.backend.torch import on_cpu
+    from keras_snn.backend.torch import no_kernels
 else:
     raise ImportError(
         "The Keras backend must be tensorflow, jax or torch, or there are no "
@@ -61,5 +61,5 @@ __all__ = [
     "hessian_vector_product",
     "jit",
     "map_batch",
-    "on_cpu",
+    "no_kernels",
 ]

@@ -8,6 +8,8 @@ import keras
 from keras import ops
 from keras import tree
 
+ELSEWHERE = "They run on a CPU, and the tensors are elsewhere."
+
 
 def gradient(function, tensors):
     """Differentiate a scalar function, eagerly or in a compiled step.
@@ -100,9 +102,11 @@ def differentiable(function, gradients):
     return known
 
 
-def on_cpu(tensor):
-    """Whether a tensor is, or will be, where kernels of the CPU run."""
-    return jax.default_backend() == "cpu"
+def no_kernels(tensor):
+    """Why `call_kernel` cannot take a tensor; None if it can."""
+    if not hasattr(jax, "ffi"):
+        return "They need JAX 0.5 or newer."
+    return None if jax.default_backend() == "cpu" else ELSEWHERE
 
 
 def device():

@@ -7,6 +7,8 @@ import tensorflow as tf
 from keras import ops
 from keras import tree
 
+ELSEWHERE = "They run on a CPU, and the tensors are elsewhere."
+
 
 def gradient(function, tensors):
     """Differentiate a scalar function, eagerly or in a compiled step.
@@ -117,9 +119,9 @@ def differentiable(function, gradients):
     return known
 
 
-def on_cpu(tensor):
-    """Whether a tensor is, or will be, where kernels of the CPU run."""
-    return not tf.config.get_visible_devices("GPU")
+def no_kernels(tensor):
+    """Why `call_kernel` cannot take a tensor; None if it can."""
+    return ELSEWHERE if tf.config.get_visible_devices("GPU") else None
 
 
 def device():

@@ -4,6 +4,8 @@ import torch
 from keras import ops
 from keras import tree
 
+ELSEWHERE = "They run on a CPU, and the tensors are elsewhere."
+
 
 def gradient(function, tensors):
     """Differentiate a scalar function, whatever the gradient mode around it.
@@ -105,9 +107,9 @@ def differentiable(function, gradients):
     return Known.apply
 
 
-def on_cpu(tensor):
-    """Whether a tensor is where kernels of the CPU run, or a shape alone."""
-    return tensor.device.type in ("cpu", "meta")
+def no_kernels(tensor):
+    """Why `call_kernel` cannot take a tensor; None if it can."""
+    return None if tensor.device.type in ("cpu", "meta") else ELSEWHERE
 
 
 def device():

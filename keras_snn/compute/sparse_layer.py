@@ -144,8 +144,8 @@ class SparseLayer(NonzeroLayer):
     def _product(self, inputs, topology):
         values = ops.convert_to_tensor(self.values)
         why = native.missing()
-        if why is None and not backend.on_cpu(inputs):
-            why = "They run on a CPU, and the inputs are elsewhere."
+        if why is None:
+            why = backend.no_kernels(inputs)
         if why is None and self.compute_dtype == "float64":
             why = "They compute in float32, and the layer in float64."
         if why is not None:

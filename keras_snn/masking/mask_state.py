@@ -105,6 +105,26 @@ def masked_weights(model):
     return weights
 
 
+def dense_weights(model):
+    """Every masked weight of a model, none of which stores only nonzeros.
+
+    For methods that look at kernels as a whole.
+
+    Raises:
+        ValueError: As `masked_weights` does, or if a layer computes sparse.
+    """
+    weights = masked_weights(model)
+    sparse = [path for path, m in weights.items() if m.computes == "sparse"]
+    if sparse:
+        raise ValueError(
+            "This method looks at whole kernels, which layers that store only "
+            "their nonzeros do not have: apply it to `to_dense(model)`, and "
+            f"`to_sparse` what it leaves. Received: {model.name!r}, where "
+            f"{sparse} compute sparse"
+        )
+    return weights
+
+
 def get_masks(model):
     """The masks of a model.
 

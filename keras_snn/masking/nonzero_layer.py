@@ -66,6 +66,10 @@ class NonzeroOwner(WeightOwner):
     """The nonzeros of a kernel, in the place of the kernel."""
 
     @property
+    def is_kernel(self):
+        return True
+
+    @property
     def shape(self):
         return tuple(self.layer.kernel_shape)
 

@@ -16,7 +16,7 @@ from keras_snn.arithmetic import masks as mask_arithmetic
 from keras_snn.channels.graph import ChannelGraph
 from keras_snn.channels.graph import Classes
 from keras_snn.choosing.by_score import check_scope
-from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import dense_weights
 from keras_snn.masking.mask_state import set_masks
 
 ORDERS = {"l1": 1, "l2": 2}
@@ -65,7 +65,7 @@ def prune_channels(model, fraction, *, norm="l1", scope="layer"):
     smaller = keras_snn.strip(model, shrink=True)
     ```
     """
-    weights = masked_weights(model)
+    weights = dense_weights(model)
     mask_arithmetic.check_sparsity(fraction, "fraction")
     _check_norm(norm)
     check_scope(scope, ("global", "layer"))

@@ -26,7 +26,7 @@ from keras_snn.backend import gradient
 from keras_snn.backend import hessian_vector_product
 from keras_snn.choosing.in_rounds import masks_in_rounds
 from keras_snn.gradients import loss_function
-from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import dense_weights
 from keras_snn.masking.mask_state import set_masks
 from keras_snn.oneshot.in_batches import batches_of
 from keras_snn.oneshot.in_batches import mean_over
@@ -81,7 +81,7 @@ def grasp(
     keras_snn.grasp(model, x[:100], y[:100], sparsity=0.9, loss=loss)
     ```
     """
-    weights = masked_weights(model)
+    weights = dense_weights(model)
     chosen = masks_in_rounds(
         weights,
         lambda masks: flow_kept(

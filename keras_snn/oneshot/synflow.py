@@ -35,7 +35,7 @@ from keras_snn.choosing.by_score import magnitudes
 from keras_snn.choosing.by_score import masks_by_score
 from keras_snn.choosing.in_rounds import masks_in_rounds
 from keras_snn.gradients import outputs_function
-from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import dense_weights
 from keras_snn.masking.mask_state import set_masks
 
 LIMIT = 1e34  # Of R and 1 / R in float32.
@@ -74,7 +74,7 @@ def synflow(model, sparsity, *, rounds=100, x=None, keep_layers=True):
     keras_snn.synflow(model, sparsity=0.99)
     ```
     """
-    weights = masked_weights(model)
+    weights = dense_weights(model)
     # Fails now if the last round would, before anything runs.
     masks_by_score(
         weights, magnitudes(weights), sparsity, keep_layers=keep_layers

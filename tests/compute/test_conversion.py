@@ -157,6 +157,22 @@ def test_sparsify_computes_sparse(masked):
             ),
             "room for the nonzeros",
         ),
+        (
+            lambda m: keras_snn.synflow(keras_snn.to_sparse(m, "all"), 0.9),
+            "looks at whole kernels",
+        ),
+        (
+            lambda m: keras_snn.grasp(
+                keras_snn.to_sparse(m, "all"), X, np.zeros((6, 3)), 0.9
+            ),
+            "looks at whole kernels",
+        ),
+        (
+            lambda m: keras_snn.prune_channels(
+                keras_snn.to_sparse(m, "all"), 0.5
+            ),
+            "looks at whole kernels",
+        ),
     ],
 )
 def test_refused(masked, change, match):

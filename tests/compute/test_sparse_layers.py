@@ -9,6 +9,7 @@ import pytest
 from keras import layers
 from keras import ops
 
+from keras_snn import backend
 from keras_snn.backend import gradient
 from keras_snn.backend import jit
 from keras_snn.compute import native
@@ -209,6 +210,12 @@ def test_without_numba_the_same_and_a_warning(case, monkeypatch):
         got = outputs_and_gradients(layer, x, upstream)
     for ours, theirs in zip(got, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_away_from_the_cpu_it_says_so(monkeypatch):
+    monkeypatch.setattr(backend, "no_kernels", lambda tensor: "Elsewhere.")
+    with pytest.warns(UserWarning, match="as slow as a dense layer. Elsewh"):
+        SparseDense(16, 0.8)(draw(0, 2, 24))
 
 
 def test_missing_numba_says_what_to_install(monkeypatch):
