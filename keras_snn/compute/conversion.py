@@ -44,7 +44,8 @@ def to_sparse(model, policy="auto"):
 
     Dense and Conv2D layers become `SparseDense` and `SparseConv2D`, which
     store the nonzeros alone; the others stay masked. Masks, paths and random
-    draws are the same, so what trains one trains the other.
+    draws are the same, so what trains one trains the other. Sparse layers that
+    have lost nonzeros give up the room for them.
 
     Args:
         model: A Functional or Sequential model with masks, as `sparsify` makes
@@ -89,13 +90,22 @@ def to_sparse(model, policy="auto"):
         )
 
     def convert(layer):
+        if isinstance(layer, SparseLayer):  # Without room for more.
+            count = len(layer.positions())
+            config = layer.get_config() | {"nonzeros": count}
+            return type(layer).from_config(config)
         if id(layer) not in made:
             return _again(layer)
         count = int(np.count_nonzero(made[id(layer)].mask_array()))
         return _sparse(layer, count)
 
     def fill(layer, new):
-        new.set_nonzeros(*_nonzeros(made[id(layer)]))
+        if isinstance(layer, SparseLayer):
+            positions = layer.positions()
+            values = ops.convert_to_numpy(layer.values.value)
+            new.set_nonzeros(positions, values[: len(positions)])
+        else:
+            new.set_nonzeros(*_nonzeros(made[id(layer)]))
         if new.bias is not None:
             _copy(layer.bias, new.bias)
 
@@ -234,8 +244,8 @@ def _rebuilt(model, masked, weights, convert, fill):
         masked: The `MaskedLayer` of its masks, or None.
         weights: Its `masked_weights`.
         convert: A function of a layer, that returns another one.
-        fill: A function of a layer and the other one of another kind, that
-            fills in the latter's weights.
+        fill: A function of a layer and the other one, that fills in the
+            latter's weights, where that is sparse or of another kind.
     """
     made = []
 
@@ -249,7 +259,7 @@ def _rebuilt(model, masked, weights, convert, fill):
         recursive=True,
     )
     for layer, new in made:
-        if type(layer) is not type(new):
+        if isinstance(new, SparseLayer) or type(layer) is not type(new):
             fill(layer, new)
             continue
         for old, variable in zip(layer.variables, new.variables, strict=True):

@@ -76,6 +76,15 @@ def test_there_and_back(masked):
     assert_same(masked, keras_snn.to_sparse(dense, "all"))
 
 
+def test_room_for_more_is_given_up(masked):
+    sparse = keras_snn.to_sparse(masked, "all")
+    keras_snn.prune_magnitude(sparse, 0.95)
+    layer = keras_snn.to_sparse(sparse).get_layer("block").get_layer("hidden")
+    assert 0 < layer.nonzeros < sparse.get_layer("block").layers[0].nonzeros
+    assert layer.nonzeros == len(layer.positions()) == layer.values.shape[0]
+    assert_same(sparse, keras_snn.to_sparse(sparse))
+
+
 def test_where_it_pays(tmp_path):
     small = keras.Sequential(
         [
