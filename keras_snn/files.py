@@ -50,6 +50,39 @@ def _flush(path):
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def locked(path):
+    """Holds a lock that only one holder has, in all processes of the machine.
+
+    It ends with the process, however that ends; the file stays.
+
+    Args:
+        path: Of the lock's file; made if missing, and its folder, too.
+
+    Yields:
+        Whether the lock is held: False where another has it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        yield _lock(file)
+
+
+def _lock(file):
+    try:
+        try:
+            import fcntl
+        except ModuleNotFoundError:  # On Windows.
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 def write_json(path, value):
     """Writes `value` as JSON, whole or not at all."""
     with written(path) as temporary:

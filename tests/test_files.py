@@ -1,4 +1,5 @@
 import concurrent.futures
+import pathlib
 import signal
 import subprocess
 import sys
@@ -61,3 +62,33 @@ with files.written({str(path)!r}) as temporary:
     run = subprocess.run([sys.executable, "-c", code])
     assert run.returncode == -signal.SIGKILL
     assert files.read_json(path) == "before"
+
+
+def test_a_lock_has_one_holder_and_ends_with_its_process(tmp_path):
+    path = tmp_path / "new" / "a.lock"
+    with files.locked(path) as mine:
+        assert mine
+        with files.locked(path) as second:
+            assert not second
+        with files.locked(tmp_path / "b.lock") as other:
+            assert other
+    program = (
+        "import sys; "
+        f"sys.path.insert(0, {str(pathlib.Path(files.__file__).parent)!r}); "
+        "import files; "
+        f"held = files.locked({str(path)!r}); assert held.__enter__(); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout.readline() == b"held\n"
+        with files.locked(path) as mine:
+            assert not mine
+        process.kill()
+        process.wait()
+        with files.locked(path) as mine:
+            assert mine

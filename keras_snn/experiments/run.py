@@ -1,6 +1,8 @@
 """Running trials: one, or a grid of them in turn."""
 
+import contextlib
 import dataclasses
+import time
 from collections.abc import Callable
 
 import keras
@@ -28,6 +30,9 @@ from keras_snn.files import write_csv
 from keras_snn.flops import inference_flops
 from keras_snn.flops import layer_densities
 from keras_snn.masking.mask_state import sparsity
+
+# Seconds until a trial that another process is at is asked for again.
+WAIT = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,7 +92,8 @@ def run_grid(
     """Runs trials in turn; what is done already is not done again.
 
     A trial that fails is kept with its error, and the others go on. It is not
-    tried again unless told to.
+    tried again unless told to. Several processes may run grids on one store: a
+    trial that one of them is at is left to it, and its result taken.
 
     Args:
         trials: List of `Trial`.
@@ -109,8 +115,8 @@ def run_grid(
     failed = {} if retry else failures(steps, store)
     asked = set(trials)
     todo = [t for t in left(steps, asked, store, config) if t not in failed]
-    rows = {t: store.result(t) for t in steps if t not in {*todo, *failed}}
-    rows |= failed
+    done = [t for t in steps if t not in {*todo, *failed}]
+    rows = failed | {t: row for t in done if (row := store.result(t))}
     speed = cost.Speed(store.measured(), provenance())
     flops = {trial: _planned(trial, data_dir) for trial in todo}
     counts = Counts(len(rows) - len(failed), len(failed), len(todo))
@@ -122,16 +128,24 @@ def run_grid(
         on_result(found())
     while todo:
         counts.seconds = speed.seconds(flops)
-        trial = todo.pop(0)
-        del flops[trial]
-        view.begins(describe(trial), counts)
-        export = config.export and trial in asked
-        row = rows[trial] = _attempt(trial, store, config, rows, view, export)
-        counts.count(row)
-        speed.add(row)
-        view.ends(outcome(row), counts)
-        if on_result and trial in asked:
-            on_result(found())
+        for trial in [t for t in todo if all(b in rows for b in t.builds_on)]:
+            with store.claimed(trial) as mine:
+                if not mine:  # Another process is at it.
+                    continue
+                view.begins(describe(trial), counts)
+                export = config.export and trial in asked
+                row = _attempt(trial, store, config, rows, view, export)
+            todo.remove(trial)
+            del flops[trial]
+            rows[trial] = row
+            counts.count(row)
+            speed.add(row)
+            view.ends(outcome(row), counts)
+            if on_result and trial in asked:
+                on_result(found())
+            break
+        else:
+            time.sleep(WAIT)
     if not config.keep_networks:
         for trial in {*steps} - {b for t in steps for b in t.builds_on}:
             store.drop_network(trial)
@@ -233,11 +247,23 @@ def run_trial(trial, out, *, data_dir=None, say=print, view=None, **config):
     store, view = Store(out, data_dir), view or Lines(say)
     config, trials = RunConfig(**config), {trial}
     for step in left(plan(trials), trials, store, config):
-        view.begins(describe(step), Counts(left=1))
         export = config.export and step == trial
-        row = _result(step, store, config, view, export)
+        view.begins(describe(step), Counts(left=1))
+        with _waited_for(step, store):
+            row = _result(step, store, config, view, export)
         view.ends(outcome(row), Counts(done=1))
     return store.result(trial)
+
+
+@contextlib.contextmanager
+def _waited_for(trial, store):
+    """A context in which no other process runs the trial."""
+    while True:
+        with store.claimed(trial) as mine:
+            if mine:
+                yield
+                return
+        time.sleep(WAIT)
 
 
 def describe(trial):

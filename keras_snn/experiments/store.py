@@ -11,6 +11,7 @@ import keras
 
 from keras_snn.experiments import data
 from keras_snn.experiments.trial import all_options
+from keras_snn.files import locked
 from keras_snn.files import read_json
 from keras_snn.files import write_json
 
@@ -71,6 +72,14 @@ class Store:
     def drop_network(self, trial):
         """Removes the trained network of a trial; its result stays."""
         (self.place(trial) / "model.keras").unlink(missing_ok=True)
+
+    def claimed(self, trial):
+        """A context in which no other process runs the trial.
+
+        It gives whether that is so: False where another process has it.
+        """
+        name = f"{self.place(trial).name}.lock"
+        return locked(self.folder / "locks" / name)
 
     def begin(self, trial):
         """The folder in which a trial is made, with what it goes on from."""

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("tiny_model")
 RECIPES = pathlib.Path(__file__).parents[2] / "recipes"
 TINY = (
     "--model tiny --epochs 1 --data-ratio 0.05 --methods dense set "
-    "--batch-size 64"
+    "--batch-size 64 --attack-steps 1 --test-attack-steps 1"
 )
 
 

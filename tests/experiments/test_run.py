@@ -1,3 +1,4 @@
+import contextlib
 import json
 
 import keras
@@ -196,6 +197,31 @@ def test_a_trial_that_fails_is_kept_and_the_others_go_on(tmp_path, trial_of):
     assert len([x for x in lines if "failed: " in x]) == 2
     with pytest.raises(FloatingPointError):
         run_trial(grid[0].dense, tmp_path, say=quiet)
+
+
+def test_a_trial_that_another_process_is_at_is_left_to_it(
+    tmp_path, trial_of, monkeypatch
+):
+    monkeypatch.setattr(run, "WAIT", 0.01)
+    fields = {"hard": "none", "epochs": 1}
+    theirs, ours = (trial_of(m, **fields) for m in ("random", "uniform"))
+    store = Store(tmp_path)
+    with contextlib.ExitStack() as held:
+        assert held.enter_context(store.claimed(theirs))
+
+        def finish(rows):
+            if [row["trial"] for row in rows] == [ours.key]:
+                (store.begin(theirs) / "model.keras").touch()
+                store.keep(theirs, {"clean_accuracy": 0.123})
+                held.close()
+
+        lines = []
+        rows = run_grid(
+            [theirs, ours], tmp_path, say=lines.append, on_result=finish
+        )
+    assert [row["trial"] for row in rows] == [theirs.key, ours.key]
+    assert rows[0]["clean_accuracy"] == 0.123
+    assert sum("epoch 1/1" in line for line in lines) == 1
 
 
 def test_callbacks_precision_and_tensorboard_of_a_users_own(tmp_path, trial_of):
