@@ -10,6 +10,8 @@ from keras_snn import patterns
 from keras_snn import schedules
 from keras_snn.arithmetic import distributions
 from keras_snn.callbacks.acdc import ACDCUpdate
+from keras_snn.callbacks.bases.drop_and_grow import DropAndGrow
+from keras_snn.callbacks.bases.mask_update import MaskUpdate
 from keras_snn.callbacks.gmp import GMPUpdate
 from keras_snn.callbacks.granet import GraNetUpdate
 from keras_snn.callbacks.lottery import LotteryTicket
@@ -52,11 +54,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ACDCUpdate",
+    "DropAndGrow",
     "ExportReport",
     "GMPUpdate",
     "GraNetUpdate",
     "LotteryTicket",
     "MESTUpdate",
+    "MaskUpdate",
     "MaskedLayer",
     "MovementLayer",
     "MovementUpdate",
