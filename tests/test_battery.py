@@ -429,9 +429,9 @@ def compilation(compilations, optimizer, wrapper):
                 optimizer=OPTIMIZERS[optimizer](), dropout=0.1, wrapper=wrapper
             )
         )
-        # Of another scale, where one threshold for all layers shows.
+        # Of another scale and shape, which tell ways to share out apart.
         last = training.model.get_layer("last").kernel
-        last.assign(WEIGHTS["last/kernel"] / 4)
+        last.assign(WEIGHTS["last/kernel"] ** 3 * 3)
         training.fit(*WARM_UP.get(wrapper, list)(), epochs=1)
         compilations[key] = training, snapshot(training.model)
     return compilations[key]
