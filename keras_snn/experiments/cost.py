@@ -67,6 +67,11 @@ def training_images(trial):
     return round(trial.data_ratio * images)
 
 
+def network(trial):
+    """What a trial's speed depends on, in words."""
+    return f"{trial.model}, width {trial.width:g}, {trial.precision}"
+
+
 class Speed:
     """Computed FLOPs a second, by the trials that were measured.
 
@@ -87,12 +92,11 @@ class Speed:
         same = all(result.get(n) == self.here[n] for n in ("backend", "device"))
         if same and result.get("computed_flops") and result.get("seconds"):
             rate = result["computed_flops"] / result["seconds"]
-            self.rates.setdefault(result.get("model"), []).append(rate)
+            self.rates.setdefault(result.get("network"), []).append(rate)
 
     def of(self, trial):
-        """That of the trial's network, else of all. None without any."""
-        every = [rate for rates in self.rates.values() for rate in rates]
-        rates = self.rates.get(trial.model, every)
+        """That of the trial's network: the median. None if none was run."""
+        rates = self.rates.get(network(trial))
         return statistics.median(rates) if rates else None
 
     def seconds(self, flops):

@@ -65,6 +65,7 @@ def options(doc, presets, arguments=None, name=None):
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        usage="%(prog)s [options]",
     )
     add = parser.add_argument_group("the run").add_argument
     add("--preset", choices=sorted(presets), default="quick")
@@ -118,7 +119,9 @@ def options(doc, presets, arguments=None, name=None):
 def _add_fields(parser):
     """An option for each field of a trial, and each option of a row."""
     group = parser.add_argument_group(
-        "fields of a trial", "Several values of one span a grid."
+        "fields of a trial",
+        "Several values of one span a grid. What each means is in the "
+        "docstring of keras_snn.experiments.Trial.",
     )
     defaults = all_options()
     kinds = TYPES | {name: type(value) for name, value in defaults.items()}

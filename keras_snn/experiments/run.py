@@ -323,7 +323,7 @@ def _trained(trial, store, config, view):
         "computed_flops": computed,
         "seconds": sum(row["seconds"] for row in checkpoint.rows),
         "images": images,
-        "model": trial.model,
+        "network": cost.network(trial),
         "data": store.fingerprint(trial),
         **provenance(),
     }

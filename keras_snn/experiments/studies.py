@@ -136,7 +136,8 @@ def planned(grid, store):
         lines.append(
             f"{state:6}  {trial.key:44}  {count or np.nan:8.2e} FLOPs  "
             + cost.duration(speed.seconds({trial: count}))
-            + (f"  builds on {', '.join(bases)}" if bases else "")
+            + (f"  builds on {bases[-1]}" if bases else "")
+            + (f" and {len(bases) - 1} more" if bases[1:] else "")
         )
     total = sum(count or 0 for count in flops.values())
     seconds = speed.seconds(flops)
@@ -148,8 +149,8 @@ def planned(grid, store):
             + f", by what was measured on {provenance()['device']}"
             if seconds is not None
             else f"{total / cost.ASSUMED_SPEED / cost.DAY:.2g} days at "
-            f"{cost.ASSUMED_SPEED / 1e12:g} TFLOP/s, an assumption: nothing "
-            "was measured here yet"
+            f"{cost.ASSUMED_SPEED / 1e12:g} TFLOP/s, an assumption: not all "
+            "of these networks were measured here yet"
         )
     )
     return "\n".join(lines)

@@ -95,7 +95,8 @@ def test_what_would_be_run_what_was_and_what_there_is(tmp_path, capsys):
     assert not (tmp_path / "store").exists()
     assert "2 networks and 3 that they build on; 5 left" in printed
     assert "at 11 TFLOP/s, an assumption" in printed
-    assert printed.count("builds on dense-0-seed0") == 3
+    assert printed.count("builds on dense-0-seed") == 3
+    assert "and 2 more" in printed
     assert call(tmp_path, options, name) == 0
     capsys.readouterr()
     more = options.replace("set", "set random")
