@@ -10,7 +10,10 @@ from keras_snn import patterns
 from keras_snn import schedules
 from keras_snn.arithmetic import distributions
 from keras_snn.callbacks.acdc import ACDCUpdate
+from keras_snn.callbacks.bases.by_gradient import ByGradient
 from keras_snn.callbacks.bases.drop_and_grow import DropAndGrow
+from keras_snn.callbacks.bases.drop_and_grow import Update
+from keras_snn.callbacks.bases.due import Due
 from keras_snn.callbacks.bases.mask_update import MaskUpdate
 from keras_snn.callbacks.gmp import GMPUpdate
 from keras_snn.callbacks.granet import GraNetUpdate
@@ -33,6 +36,7 @@ from keras_snn.conversion import strip
 from keras_snn.export import ExportReport
 from keras_snn.export import export_tflite
 from keras_snn.initialization import reinitialize
+from keras_snn.layer_outputs import activations
 from keras_snn.masking.mask_state import get_masks
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import set_masks
@@ -54,7 +58,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ACDCUpdate",
+    "ByGradient",
     "DropAndGrow",
+    "Due",
     "ExportReport",
     "GMPUpdate",
     "GraNetUpdate",
@@ -74,6 +80,8 @@ __all__ = [
     "SparseDense",
     "StraightThroughLayer",
     "TopKASTUpdate",
+    "Update",
+    "activations",
     "attacks",
     "corruptions",
     "datasets",

@@ -9,14 +9,28 @@ from keras import ops
 
 from keras_snn.backend import gradient
 from keras_snn.checks import check_inputs
+from keras_snn.masking import keras_private
+
+LOSS_SCALES = 2.0**15, 2.0**10, 2.0**5, 1.0  # Of float16, the first that fits.
 
 
 def loss_gradients(
-    model, variables, x, y, loss=None, *, training=True, at=None
+    model,
+    variables,
+    x,
+    y,
+    loss=None,
+    *,
+    sample_weight=None,
+    training=True,
+    at=None,
+    penalties=False,
 ):
     """The gradient of the mean loss on one batch, by each variable.
 
-    Nothing of the model changes: neither BatchNorm statistics nor seeds.
+    Nothing of the model changes: neither BatchNorm statistics nor seeds. Where
+    a layer computes in float16, the loss is scaled, as in training, by as much
+    as keeps the gradients finite.
 
     Args:
         model: A built Keras model.
@@ -24,10 +38,13 @@ def loss_gradients(
         x: A batch of inputs.
         y: Its targets.
         loss: A Keras loss, or its name. Defaults to the compiled one.
+        sample_weight: Array of a weight a sample, or None.
         training: Whether the model runs in training mode, with the batch's
             statistics in BatchNorm. Defaults to True.
         at: List of (variable, value) that stand in for the variables' own:
             masks of ones, say, for the gradient of inactive weights.
+        penalties: Whether what layers add to the compiled loss, by `add_loss`
+            and by regularisers, counts as it does in training.
 
     Returns:
         A list of NumPy arrays, of the variables' shapes.
@@ -38,16 +55,37 @@ def loss_gradients(
             inputs.
     """
     function, values = loss_function(
-        model, variables, x, y, loss, training=training, at=at
+        model,
+        variables,
+        x,
+        y,
+        loss,
+        sample_weight=sample_weight,
+        training=training,
+        at=at,
+        penalties=penalties,
     )
-    return [ops.convert_to_numpy(g) for g in gradient(function, values)]
+    for scale in LOSS_SCALES if _in_float16(model) else (1.0,):
+
+        def scaled(tensors, scale=scale):
+            return ops.cast(function(tensors), "float32") * scale
+
+        gradients = [
+            ops.convert_to_numpy(g) / scale for g in gradient(scaled, values)
+        ]
+        if all(np.isfinite(each).all() for each in gradients):
+            break
+    return gradients
 
 
-def dense_gradients(model, weights, x, y, loss=None, *, training=True):
+def dense_gradients(
+    model, weights, x, y, loss=None, *, sample_weight=None, training=True
+):
     """The gradient by every masked weight, inactive ones included.
 
-    Inactive weights are stored as 0, so masks of ones leave the network as it
-    is, and let their gradients through.
+    It is of all that training minimises, penalties included. Inactive weights
+    are stored as 0, so masks of ones leave the network as it is, and let their
+    gradients through.
 
     Args:
         model: A Keras model with masks.
@@ -55,6 +93,7 @@ def dense_gradients(model, weights, x, y, loss=None, *, training=True):
         x: A batch of inputs.
         y: Its targets.
         loss: A Keras loss, or its name. Defaults to the compiled one.
+        sample_weight: As for `loss_gradients`.
         training: As for `loss_gradients`.
 
     Returns:
@@ -65,20 +104,20 @@ def dense_gradients(model, weights, x, y, loss=None, *, training=True):
         ValueError: As `loss_gradients` does.
     """
     stored = {p: m for p, m in weights.items() if m.mask is not None}
-    function, values = loss_function(
-        model,
-        [masked.weight for masked in stored.values()],
-        x,
-        y,
-        loss,
-        training=training,
-        at=[(m.mask, ops.ones_like(m.mask.value)) for m in stored.values()],
-    )
-    gradients = gradient(function, values) if stored else []
-    found = {
-        path: ops.convert_to_numpy(each)
-        for path, each in zip(stored, gradients, strict=True)
-    }
+    options = {"sample_weight": sample_weight, "training": training}
+    options["penalties"] = True
+    found = {}
+    if stored:
+        gradients = loss_gradients(
+            model,
+            [masked.weight for masked in stored.values()],
+            x,
+            y,
+            loss,
+            at=[(m.mask, ops.ones_like(m.mask.value)) for m in stored.values()],
+            **options,
+        )
+        found = dict(zip(stored, gradients, strict=True))
     layers = {
         path: masked.owner.layer
         for path, masked in weights.items()
@@ -86,7 +125,7 @@ def dense_gradients(model, weights, x, y, loss=None, *, training=True):
     }
     if not layers:
         return found
-    function, _ = loss_function(model, [], x, y, loss, training=training)
+    function, _ = loss_function(model, [], x, y, loss, **options)
     return LayerGradients(found, layers, function)
 
 
@@ -180,9 +219,11 @@ def loss_function(
     y,
     loss=None,
     *,
+    sample_weight=None,
     training=True,
     at=None,
     temperature=1.0,
+    penalties=False,
 ):
     """The mean loss on one batch, as a function to differentiate.
 
@@ -192,9 +233,11 @@ def loss_function(
         x: A batch of inputs.
         y: Its targets.
         loss: A Keras loss, or its name. Defaults to the compiled one.
+        sample_weight: As for `loss_gradients`.
         training: As for `loss_gradients`.
         at: As for `loss_gradients`.
         temperature: What outputs are divided by, before the loss sees them.
+        penalties: As for `loss_gradients`.
 
     Returns:
         A function of a list of tensors, one a variable, and the list of
@@ -211,20 +254,32 @@ def loss_function(
     _check_batch(x, y)
     check_inputs(x, model)
     x, y = keras.tree.map_structure(ops.convert_to_tensor, (x, y))
-    outputs_of, values = outputs_function(
-        model, variables, x, training=training, at=at
-    )
+    if sample_weight is not None:
+        sample_weight = ops.convert_to_tensor(sample_weight)
+    state_of, values = _state_function(model, variables, at)
 
     def loss_of(tensors):
-        outputs = outputs_of(tensors)
+        state = state_of(tensors)
+        outputs, _, losses = model.stateless_call(
+            *state, x, training=training, return_losses=True
+        )
         if temperature != 1:
             outputs = keras.tree.map_structure(
                 lambda output: output / temperature, outputs
             )
-        if loss is None:
+        if loss is not None:
+            losses = keras.losses.get(loss)(y, outputs, sample_weight)
+            return ops.mean(losses)
+        batch = {"x": x, "y": y, "y_pred": outputs}
+        batch["sample_weight"] = sample_weight
+        if not penalties:
             with keras.StatelessScope():  # It updates metrics, too.
-                return model.compute_loss(x=x, y=y, y_pred=outputs)
-        return ops.mean(keras.losses.get(loss)(y, outputs))
+                return model.compute_loss(**batch)
+        metrics = [v.value for v in model.metrics_variables]
+        with keras_private.losses_of_call(model, losses):
+            return model.stateless_compute_loss(
+                *state, metrics, **batch, training=training
+            )[0]
 
     return loss_of, values
 
@@ -242,24 +297,38 @@ def outputs_function(model, variables, x, *, training, at=None):
     Returns:
         As `loss_function` does.
     """
+    state_of, values = _state_function(model, variables, at)
+
+    def outputs_of(tensors):
+        return model.stateless_call(*state_of(tensors), x, training=training)[0]
+
+    return outputs_of, values
+
+
+def _state_function(model, variables, at):
+    """A model's trainable and other values as a function of some of them."""
     known = model.trainable_variables + model.non_trainable_variables
     values = {id(v): v.value for v in known}
     for variable, value in at or ():
         values[id(variable)] = ops.convert_to_tensor(value, variable.dtype)
 
-    def outputs_of(tensors):
+    def state_of(tensors):
         now = values | {
             id(v): t for v, t in zip(variables, tensors, strict=True)
         }
-        outputs, _ = model.stateless_call(
+        return (
             [now[id(v)] for v in model.trainable_variables],
             [now[id(v)] for v in model.non_trainable_variables],
-            x,
-            training=training,
         )
-        return outputs
 
-    return outputs_of, [values[id(v)] for v in variables]
+    return state_of, [values[id(v)] for v in variables]
+
+
+def _in_float16(model):
+    return any(
+        layer.compute_dtype == "float16"
+        for layer in keras_private.flattened_layers(model)
+    )
 
 
 def _check_batch(x, y):

@@ -83,6 +83,23 @@ class AdversarialModel(keras.Model):
         step = backend.map_batch(self._attack, self, *step)
         return super().train_step(*step)
 
+    def training_batch(self, x, y, sample_weight=None):
+        """The batch that a training step on these images would train on.
+
+        Random starts are those of the attack's seed, and take none from
+        training.
+
+        Args:
+            x: images, an array as for `fit`.
+            y: their classes, likewise.
+            sample_weight: a weight an image, or None.
+
+        Returns:
+            A tuple of the attacked images, an array, `y` and `sample_weight`.
+        """
+        x_adv = self.attack(self, x, y, batch_size=len(x))
+        return x_adv, y, sample_weight
+
     def _attack(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x = ops.convert_to_tensor(x)

@@ -1,7 +1,7 @@
 """What Keras leaves to each backend: the only backend switch of the package.
 
-`tensorflow.py`, `jax.py` and `torch.py` are twins: the same functions, with
-the same meaning.
+`tensorflow.py`, `jax.py` and `torch.py` are twins: the same functions and
+class, with the same meaning.
 
 - `gradient(function, tensors)`: the gradient of a scalar function.
 - `hessian_vector_product(function, tensors, vectors)`: that of its gradient.
@@ -12,11 +12,13 @@ the same meaning.
 - `map_batch(function, model, *step)`: change the batch of a `train_step`.
 - `assign_after(function, model, result)`: assign variables behind one.
 - `device()`: the name of what computes.
+- `GradientTap(shape)`: notes the gradient by a tensor as training takes it.
 """
 
 import keras
 
 if keras.backend.backend() == "tensorflow":
+    from keras_snn.backend.tensorflow import GradientTap
     from keras_snn.backend.tensorflow import assign_after
     from keras_snn.backend.tensorflow import call_kernel
     from keras_snn.backend.tensorflow import device
@@ -27,6 +29,7 @@ if keras.backend.backend() == "tensorflow":
     from keras_snn.backend.tensorflow import map_batch
     from keras_snn.backend.tensorflow import no_kernels
 elif keras.backend.backend() == "jax":
+    from keras_snn.backend.jax import GradientTap
     from keras_snn.backend.jax import assign_after
     from keras_snn.backend.jax import call_kernel
     from keras_snn.backend.jax import device
@@ -37,6 +40,7 @@ elif keras.backend.backend() == "jax":
     from keras_snn.backend.jax import map_batch
     from keras_snn.backend.jax import no_kernels
 elif keras.backend.backend() == "torch":
+    from keras_snn.backend.torch import GradientTap
     from keras_snn.backend.torch import assign_after
     from keras_snn.backend.torch import call_kernel
     from keras_snn.backend.torch import device
@@ -53,6 +57,7 @@ else:
     )
 
 __all__ = [
+    "GradientTap",
     "assign_after",
     "call_kernel",
     "differentiable",

@@ -2,9 +2,12 @@
 
 import ctypes
 import functools
+import threading
 
 import jax
 import keras
+import numpy as np
+from jax.experimental import io_callback
 from keras import ops
 from keras import tree
 
@@ -145,6 +148,45 @@ def assign_after(function, model, result):
     logs, state = result
     state, _ = _with_state(model, state, function)
     return logs, state
+
+
+class GradientTap:
+    """Adds up the gradients by a tensor that passes through it.
+
+    Args:
+        shape: the tensor's.
+    """
+
+    def __init__(self, shape):
+        self._sum = np.zeros(shape, "float32")
+        self._lock = threading.Lock()  # JAX calls back in threads of its own.
+        self._tapped = jax.custom_vjp(lambda tensor: tensor)
+        self._tapped.defvjp(lambda tensor: (tensor, None), self._backward)
+        self.start()
+
+    def start(self, keep=0.0):
+        """Keep this share of the sum: of 0, nothing that came is left."""
+        jax.effects_barrier()
+        self._sum = keep * self._sum if keep else np.zeros_like(self._sum)
+        self._came = bool(keep) and self._came
+
+    def __call__(self, tensor):
+        """The tensor itself, whose gradient is noted on its way back."""
+        return self._tapped(tensor)
+
+    def _backward(self, _, gradient):
+        io_callback(self._note, None, gradient)
+        return (gradient,)
+
+    def _note(self, gradient):
+        with self._lock:
+            self._sum = self._sum + np.asarray(gradient, "float32")
+            self._came = True
+
+    def read(self):
+        """The sum, a NumPy array; None if no gradient came."""
+        jax.effects_barrier()
+        return self._sum if self._came else None
 
 
 def _with_state(model, state, function):

@@ -160,3 +160,39 @@ def assign_after(function, model, result):
     """
     function()
     return result
+
+
+class GradientTap:
+    """Adds up the gradients by a tensor that passes through it.
+
+    Args:
+        shape: the tensor's.
+    """
+
+    def __init__(self, shape):
+        self._sum = tf.Variable(tf.zeros(shape), trainable=False)
+        self._came = tf.Variable(False, trainable=False)
+
+    def start(self, keep=0.0):
+        """Keep this share of the sum: of 0, nothing that came is left."""
+        kept = keep * self._sum if keep else tf.zeros_like(self._sum)
+        self._sum.assign(kept)
+        self._came.assign(bool(keep) and self._came)
+
+    def __call__(self, tensor):
+        """The tensor itself, whose gradient is noted on its way back."""
+
+        @tf.custom_gradient
+        def tapped(tensor):
+            return tf.identity(tensor), self._backward
+
+        return tapped(tensor)
+
+    def _backward(self, gradient):
+        self._sum.assign_add(tf.cast(gradient, "float32"))
+        self._came.assign(True)
+        return gradient
+
+    def read(self):
+        """The sum, a NumPy array; None if no gradient came."""
+        return self._sum.numpy() if self._came else None

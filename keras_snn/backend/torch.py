@@ -149,6 +149,36 @@ def assign_after(function, model, result):
     return result
 
 
+class GradientTap:
+    """Adds up the gradients by a tensor that passes through it.
+
+    Args:
+        shape: the tensor's.
+    """
+
+    def __init__(self, shape):
+        self.start()
+
+    def start(self, keep=0.0):
+        """Keep this share of the sum: of 0, nothing that came is left."""
+        self._sum = keep * self._sum if keep else 0.0
+        self._came = bool(keep) and self._came
+
+    def __call__(self, tensor):
+        """The tensor itself, whose gradient is noted on its way back."""
+        if tensor.requires_grad:
+            tensor.register_hook(self._note)
+        return tensor
+
+    def _note(self, gradient):
+        self._sum = self._sum + gradient.detach()
+        self._came = True
+
+    def read(self):
+        """The sum, a NumPy array; None if no gradient came."""
+        return ops.convert_to_numpy(self._sum) if self._came else None
+
+
 def _leaf(tensor):
     return ops.convert_to_tensor(tensor).detach().requires_grad_()
 

@@ -11,14 +11,17 @@ With the soft memory bound, a layer holds more weights than its final count, so
 that new ones are trained before they are judged, and sheds them at the end.
 
 Differs from the paper: the share falls by a cosine, not in stages; what the
-soft bound adds stays the same until it goes; lambda of 0.01 is our choice.
-Gradients are of a batch drawn from `data`.
+soft bound adds stays the same until it goes; lambda of 0.01 is our choice, 0 is
+the code's. What is dropped and grown at once keeps its value, as in the other
+methods, where the code starts it from 0.
 """
 
 import numpy as np
 
 from keras_snn.arithmetic import masks
 from keras_snn.callbacks.bases.by_gradient import ByGradient
+from keras_snn.callbacks.bases.frozen import sparsity_beside
+from keras_snn.choosing.by_score import active_masks
 from keras_snn.choosing.by_score import masks_by_score
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import set_masks
@@ -29,18 +32,29 @@ class MESTUpdate(ByGradient):
     """Drops by weight and gradient, grows at random.
 
     Args:
-        data: Training data to take gradients on, as for `RigLUpdate`.
+        data: None (default) for the gradient of training, or data to take it
+            on, as for `RigLUpdate`.
         interval: Epochs between updates, an int >= 1. Defaults to 2.
         gradient_weight: Lambda, >= 0. Defaults to 0.01.
         final_sparsity: The soft memory bound: the sparsity from `end` on, in
             [0, 1), above that of the masks to begin with. Every layer sheds
-            the same share. Defaults to None: sparsity stays as it is.
+            the same share, but frozen ones, which keep what they have.
+            Defaults to None: sparsity stays as it is.
         drop_fraction: Share of a layer's active weights that the first update
             mutates, in (0, 1). Defaults to 0.3.
+        decay: How it falls until `end`: `"cosine"` (default), `"linear"` or
+            `"inverse_power"`, a cube, to 0.001, a number, its exponent, or
+            `"constant"`.
+        unit: What `interval` counts: `"epochs"` (default) or `"steps"`.
         end: Share of training after which masks stay, in (0, 1]. Defaults to
             0.75.
-        **options: `decay`, `unit`, `batch_size`, `loss`, `pattern` and `seed`,
-            as for `RigLUpdate`.
+        pattern: As for `RigLUpdate`.
+        batch_size: Rows drawn of `(x, y)`. Defaults to 128.
+        batches: As for `RigLUpdate`. Defaults to 1.
+        loss: As for `RigLUpdate`.
+        seed: Int >= 0. The same seed grows the same weights on every backend
+            and after a resume.
+        grow_init: As for `RigLUpdate`.
 
     Raises:
         ValueError: If an argument is out of range, there are no data or, when
@@ -52,29 +66,43 @@ class MESTUpdate(ByGradient):
     ```python
     model = keras_snn.sparsify(model, sparsity=0.88)
     model.compile("sgd", "mse")
-    callback = MESTUpdate((x, y), final_sparsity=0.9)
+    callback = MESTUpdate(final_sparsity=0.9)
     model.fit(x, y, epochs=20, callbacks=[callback])
     ```
     """
 
     def __init__(
         self,
-        data,
+        data=None,
         interval=2,
         *,
         gradient_weight=0.01,
         final_sparsity=None,
         drop_fraction=0.3,
+        decay="cosine",
+        unit="epochs",
         end=0.75,
-        **options,
+        pattern=None,
+        batch_size=128,
+        batches=1,
+        loss=None,
+        seed=0,
+        grow_init="zeros",
     ):
         super().__init__(
             data,
             interval,
             drop_fraction=drop_fraction,
+            decay=decay,
+            unit=unit,
             end=end,
             lands=None if final_sparsity is None else end,
-            **options,
+            pattern=pattern,
+            batch_size=batch_size,
+            batches=batches,
+            loss=loss,
+            seed=seed,
+            grow_init=grow_init,
         )
         if not gradient_weight >= 0:
             raise ValueError(
@@ -91,13 +119,13 @@ class MESTUpdate(ByGradient):
         if self.final_sparsity is not None:
             self.check_reached("end", self.due.end)
 
-    def update_at(self, moment):
+    def move(self, moment, gradients=None):
         if not moment.landing:
-            super().update_at(moment)
+            super().move(moment, gradients)
         elif sparsity(self.model) < self.final_sparsity:
-            self.shed(self.model, moment.step)
+            self.shed(self.model, moment.step, gradients=gradients)
 
-    def shed(self, model, step, *, optimizer=None):
+    def shed(self, model, step, *, optimizer=None, gradients=None):
         """Drops down to the final sparsity: what `fit` does at `end`.
 
         Args:
@@ -105,22 +133,30 @@ class MESTUpdate(ByGradient):
             step: Int >= 0, as for `update`.
             optimizer: The Keras optimizer whose slots to zero. Defaults to the
                 one the model was compiled with.
+            gradients: As for `update`.
 
         Raises:
             ValueError: If the model has no masks or is sparser than that, or
                 a score is NaN or infinite. Nothing has changed then.
         """
         weights = masked_weights(model)
-        gradients = self.gradients(model, weights, step)
-        share = (1 - self.final_sparsity) / (1 - sparsity(model))
+        before = active_masks(weights)
+        moving = {p: m for p, m in weights.items() if m.weight.trainable}
+        wanted = sparsity_beside(
+            before, moving, self.final_sparsity, "final_sparsity"
+        )
+        if gradients is None:
+            gradients = self.gradients(model, moving, step)
+        density = np.concatenate([before[p].ravel() for p in moving]).mean()
+        share = (1 - wanted) / density
         scores, sparsities = {}, {}
-        for path, masked in weights.items():
+        for path, masked in moving.items():
             scores[path] = self.score(masked.weight_array(), gradients[path])
-            sparsities[path] = 1 - share * masked.mask_array().mean()
+            sparsities[path] = 1 - share * before[path].mean()
         chosen = masks_by_score(
-            weights,
+            moving,
             scores,
-            self.final_sparsity,
+            wanted,
             distribution=sparsities,
             pattern=self.pattern,
         )

@@ -11,9 +11,11 @@ with Structured Sparsity", https://arxiv.org/abs/2305.02299. The smallest of a
 layer are dropped all the same, and each output, or each group of inputs, grows
 as many as it lacks.
 
-Differs from the papers: the gradient is of a batch drawn from `data`, not of
-the one in training; a weight that is dropped and grown at once restarts from 0,
-too; SRigL's ablation of neurons is left out.
+Differs from the papers: the optimizer takes the step whose gradient an update
+looks at, as in the code of "Do We Actually Need Dense Over-Parameterization?",
+https://arxiv.org/abs/2102.02887, where RigL's has the update in its place;
+counts are rounded where RigL's are cut off; SRigL's ablation of neurons is left
+out.
 """
 
 import numpy as np
@@ -25,24 +27,33 @@ class RigLUpdate(ByGradient):
     """Drops the smallest weights, grows those of the largest gradient.
 
     Args:
-        data: Training data to take gradients on: `(x, y)`, arrays of which
-            each update draws a batch; a `keras.utils.PyDataset`; or any
-            iterable of batches, such as a `tf.data.Dataset`, whose first is
-            taken. What `fit` is given is usually right.
+        data: None (default) for the gradient that training takes: that of the
+            step at which an update is due, which comes behind it. Or training
+            data to take gradients on: `(x, y)` or `(x, y, sample_weight)`,
+            arrays of which each update draws a batch; a
+            `keras.utils.PyDataset`; or any iterable of batches, such as a
+            `tf.data.Dataset`, whose first are taken.
         interval: Steps between updates, an int >= 1. Defaults to 100.
         drop_fraction: Alpha: share of a layer's active weights that the first
             update drops, in (0, 1). Defaults to 0.3.
-        decay: How it falls until `end`: `"cosine"` (default) or `"linear"`, to
-            0.001, or `"constant"`.
+        decay: How it falls until `end`: `"cosine"` (default), `"linear"` or
+            `"inverse_power"`, a cube, to 0.001, a number, its exponent, or
+            `"constant"`.
         unit: What `interval` counts: `"steps"` (default) or `"epochs"`.
         end: Share of training after which masks stay, in (0, 1]. Defaults to
             0.75.
-        batch_size: Rows drawn of `(x, y)`. Defaults to 128.
-        loss: A Keras loss, or its name. Defaults to the compiled one.
         pattern: What masks are before and after each update: `"2:4"` and the
             like, or one of `keras_snn.patterns`. Defaults to any.
+        batch_size: Rows drawn of `(x, y)`. Defaults to 128.
+        batches: How many batches, or steps of training, an update looks at the
+            mean gradient of, an int >= 1. Defaults to 1.
+        loss: A Keras loss, or its name, for gradients on `data`. Defaults to
+            the compiled one.
         seed: Int >= 0. The same seed draws the same rows on every backend and
             after a resume.
+        grow_init: What grown weights start from: `"zeros"` (default),
+            `"random_normal"`, of the standard deviation of the layer's weights,
+            or `"random_uniform"`, within their mean magnitude.
 
     Raises:
         ValueError: If an argument is out of range, there are no data or, when
@@ -55,27 +66,39 @@ class RigLUpdate(ByGradient):
     ```python
     model = keras_snn.sparsify(model, sparsity=0.9)
     model.compile("sgd", "mse")
-    model.fit(x, y, epochs=20, callbacks=[RigLUpdate((x, y))])
+    model.fit(x, y, epochs=20, callbacks=[RigLUpdate()])
     ```
     """
 
     def __init__(
         self,
-        data,
+        data=None,
         interval=100,
         *,
         drop_fraction=0.3,
+        decay="cosine",
         unit="steps",
         end=0.75,
-        **options,
+        pattern=None,
+        batch_size=128,
+        batches=1,
+        loss=None,
+        seed=0,
+        grow_init="zeros",
     ):
         super().__init__(
             data,
             interval,
             drop_fraction=drop_fraction,
+            decay=decay,
             unit=unit,
             end=end,
-            **options,
+            pattern=pattern,
+            batch_size=batch_size,
+            batches=batches,
+            loss=loss,
+            seed=seed,
+            grow_init=grow_init,
         )
 
     def grow(self, update, mask, count):

@@ -25,8 +25,9 @@ class SETUpdate(DropAndGrow):
         interval: Epochs between updates, an int >= 1. Defaults to 4.
         drop_fraction: Zeta: share of the active weights of either sign that
             the first update drops, in (0, 1). Defaults to 0.2.
-        decay: How it falls over training: `"cosine"` (default) or `"linear"`,
-            to 0.001 at the end, or `"constant"`.
+        decay: How it falls over training: `"cosine"` (default),
+            `"linear"` or `"inverse_power"`, a cube, to 0.001 at the end, a
+            number, its exponent, or `"constant"`.
         unit: What `interval` counts: `"epochs"` (default) or `"steps"`.
         end: Share of training after which masks stay, in (0, 1]. Defaults to
             1, none.
@@ -35,6 +36,12 @@ class SETUpdate(DropAndGrow):
             weights has no sign: those of the smallest magnitude go.
         seed: Int >= 0. The same seed moves the same weights on every backend
             and after a resume.
+        grow_init: What grown weights start from: `"zeros"` (default),
+            `"random_normal"`, of the standard deviation of the layer's weights,
+            or `"random_uniform"`, within their mean magnitude.
+        drop_by: `"sign"` (default): the share of the positive weights, and of
+            the negative ones, nearest zero; or `"magnitude"`: of all, as most
+            code has it.
 
     Raises:
         ValueError: If an argument is out of range or, when training begins,
@@ -59,7 +66,14 @@ class SETUpdate(DropAndGrow):
         end=1.0,
         pattern=None,
         seed=0,
+        grow_init="zeros",
+        drop_by="sign",
     ):
+        if drop_by not in ("sign", "magnitude"):
+            raise ValueError(
+                'Argument `drop_by` must be "sign" or "magnitude". '
+                f"Received: {drop_by=}"
+            )
         super().__init__(
             interval,
             drop_fraction=drop_fraction,
@@ -68,10 +82,12 @@ class SETUpdate(DropAndGrow):
             end=end,
             pattern=pattern,
             seed=seed,
+            grow_init=grow_init,
         )
+        self.drop_by = drop_by
 
     def drop(self, update, fraction):
-        if update.pattern.unit > 1:
+        if self.drop_by == "magnitude" or update.pattern.unit > 1:
             return super().drop(update, fraction)
         weight, mask = update.weight, update.mask
         for of_sign in (mask & (weight >= 0), mask & (weight < 0)):
@@ -85,3 +101,7 @@ class SETUpdate(DropAndGrow):
 
     def grow(self, update, mask, count):
         return update.pattern.grow_random(mask, count, update.rng)
+
+    def get_config(self):
+        """The arguments."""
+        return {**super().get_config(), "drop_by": self.drop_by}

@@ -4,6 +4,7 @@ A new version of Keras may change any of it: each is one function here, with a
 test that names what broke.
 """
 
+import contextlib
 import functools
 import inspect
 
@@ -67,6 +68,53 @@ def batches_an_update(optimizer):
     """How many batches an optimizer accumulates before it updates: an int."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     return optimizer.gradient_accumulation_steps or 1
+
+
+def train_function(model, step):
+    """What `fit` calls for every block of steps, with another `train_step`.
+
+    That of the model itself stays as it is. (JAX would take one compiled
+    function for the other, were they of the same `train_step`.)
+
+    Args:
+        model: A compiled Keras model.
+        step: What stands in for `model.train_step`, with its arguments.
+
+    Returns:
+        A function, for `model.train_function`.
+    """
+    own = model.train_function
+    with _train_step(model, step):
+        model.make_train_function(force=True)
+    model.train_function, other = own, model.train_function
+
+    def run(*args):
+        with _train_step(model, step):  # Which PyTorch looks up in each step.
+            return other(*args)
+
+    return run
+
+
+@contextlib.contextmanager
+def _train_step(model, step):
+    own = vars(model).get("train_step")
+    model.train_step = step
+    try:
+        yield
+    finally:
+        del model.train_step
+        if own is not None:
+            model.train_step = own
+
+
+@contextlib.contextmanager
+def losses_of_call(model, losses):
+    """What a stateless call of a model gave for losses, in `compute_loss`."""
+    model._losses_override = losses
+    try:
+        yield
+    finally:
+        model._losses_override = []
 
 
 def slots(optimizer, weight, *, averages=True):

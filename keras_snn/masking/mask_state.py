@@ -12,6 +12,7 @@ drops them.
 
 import dataclasses
 import math
+import weakref
 
 import keras
 import numpy as np
@@ -22,6 +23,8 @@ from keras_snn.masking.masked_layer import MaskedLayer
 from keras_snn.masking.masked_weight import reset
 from keras_snn.masking.nonzero_layer import nonzero_weights
 from keras_snn.masking.weight_owners import weight_owners
+
+_UNSAVED = weakref.WeakKeyDictionary()  # Method states of models without masks.
 
 
 def masked_layers(model):
@@ -123,6 +126,21 @@ def dense_weights(model):
             f"{sparse} compute sparse"
         )
     return weights
+
+
+def method_state(model):
+    """What a method keeps with a model from update to update: a dict.
+
+    Of names to NumPy arrays or numbers. It is saved with the model's weights,
+    by `BackupAndRestore` and `ModelCheckpoint`, too, and loaded with them.
+
+    Args:
+        model: A Keras model with masks. Where it has none, but layers that
+            store only nonzeros, nothing is saved.
+    """
+    for layer in masked_layers(model):
+        return layer.method_state
+    return _UNSAVED.setdefault(model, {})
 
 
 def get_masks(model):

@@ -7,12 +7,22 @@ saved with it and may change in mid-training without recompilation.
 """
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_snn.masking import keras_private
 from keras_snn.masking.masked_weight import MaskedWeight
 from keras_snn.masking.nonzero_layer import nonzero_weights
 from keras_snn.masking.weight_owners import weight_owners
+
+STATE_PREFIX = "state_of_method_"
+
+
+class MethodState:
+    """A dict that Keras does not track: it takes plain ones for layers'."""
+
+    def __init__(self):
+        self.values = {}
 
 
 @keras.saving.register_keras_serializable(package="keras_snn")
@@ -46,6 +56,7 @@ class MaskedLayer(keras.layers.Wrapper):
     """
 
     keeps_inactive = False  # Whether weights outside the masks keep values.
+    tap = None  # What active values pass through, where gradients are noted.
 
     def __init__(self, layer, weights=None, **kwargs):
         requested_sparsity = kwargs.pop("requested_sparsity", None)
@@ -60,6 +71,7 @@ class MaskedLayer(keras.layers.Wrapper):
         keras_private.bind_call(self, signature)
         self._takes_training = "training" in signature.parameters
         self._masked, self._nonzero = [], []
+        self._method_state = MethodState()
 
     def __call__(self, *args, **kwargs):
         if not self.layer.built:
@@ -137,7 +149,10 @@ class MaskedLayer(keras.layers.Wrapper):
         values = {id(v): v.value for v in self._state()}
         for masked in self._masked:
             value = values[id(masked.weight)]
-            values[id(masked.weight)] = self.active_value(masked, value)
+            active = self.active_value(masked, value)
+            if self.tap is not None:
+                active = self.tap(masked, active)
+            values[id(masked.weight)] = active
         state = [(v, values[id(v)]) for v in self._state()]
         with keras.StatelessScope(state, collect_losses=True) as scope:
             outputs = self.layer(inputs, *args, **kwargs)
@@ -187,9 +202,26 @@ class MaskedLayer(keras.layers.Wrapper):
             "requested_sparsity": self.requested_sparsity,
         }
 
+    @property
+    def method_state(self):
+        """What a method keeps here; see `mask_state.method_state`."""
+        return self._method_state.values
+
     def save_own_variables(self, store):
         self.check_savable()
         super().save_own_variables(store)
+        for name, value in self.method_state.items():
+            store[STATE_PREFIX + name] = np.asarray(value)
+
+    def load_own_variables(self, store):
+        of_state = [n for n in store.keys() if n.startswith(STATE_PREFIX)]
+        others = {n: store[n] for n in store.keys() if n not in of_state}
+        super().load_own_variables(others)
+        self.method_state.clear()
+        for name in of_state:
+            self.method_state[name[len(STATE_PREFIX) :]] = np.asarray(
+                store[name]
+            )
 
     def check_savable(self):
         """Raises a `ValueError` if Keras would save other weights."""

@@ -14,6 +14,7 @@ from keras_snn import get_masks
 from keras_snn.callbacks.bases.batches import Batches
 from keras_snn.callbacks.bases.drop_and_grow import Update
 from keras_snn.gradients import dense_gradients
+from keras_snn.masking import keras_private
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.schedules import ConstantSparsity
 from keras_snn.schedules import DuringTraining
@@ -113,6 +114,44 @@ def test_snfs_shares_out_what_was_dropped_by_momentum():
     assert shares == {"quiet": 1, "loud": 3}  # Of 2 + 2, as 0.1 to 0.3.
 
 
+@pytest.mark.parametrize(
+    ("redistribution", "expected"),
+    [
+        ("momentum", {"quiet": 1, "loud": 3}),  # Of 2 + 2, as 0.1 to 0.3.
+        ("magnitude", {"quiet": 3, "loud": 1}),
+        ("nonzeros", {"quiet": 2, "loud": 2}),
+        ("none", {"quiet": 1, "loud": 3}),  # As 8 weights to 24.
+    ],
+)
+def test_snfs_shares_out_by(redistribution, expected):
+    active = np.array([True] * 4 + [False] * 4)
+    kept = np.array([True] * 2 + [False] * 6)
+    pad = [0, 16]
+    updates = {
+        "quiet": Update(np.where(active, 3.0, 0), active, np.full(8, 0.1)),
+        "loud": Update(
+            np.pad(np.where(active, 1.0, 0), pad),
+            np.pad(active, pad),
+            np.full(24, 0.3),
+        ),
+    }
+    callback = SNFSUpdate((X, Y), redistribution=redistribution)
+    dropped = {"quiet": kept, "loud": np.pad(kept, pad)}
+    assert callback.shares(updates, dropped) == expected
+
+
+def test_snfs_grows_at_random_on_request():
+    model = model_of()
+    grown = []
+    for growth in ("random", "momentum"):
+        keras_snn.prune_random(model, 0.5, seed=1)
+        callback = SNFSUpdate((X, Y), growth=growth)
+        callback.update(model, 1, 0.0)
+        grown.append(get_masks(model)["first/kernel"])
+        keras_snn.prune_random(model, 0.0)
+    assert (grown[0] != grown[1]).any()
+
+
 def test_snfs_smooths_the_gradients_of_its_batches():
     model = linear()
     weights = masked_weights(model)
@@ -122,7 +161,7 @@ def test_snfs_smooths_the_gradients_of_its_batches():
     first, second = (
         dense_gradients(model, weights, x, y)["layer/kernel"] for x, y in data
     )
-    expected = 0.9 * (0.1 * first) + 0.1 * second
+    expected = (0.9 * first + second) / 1.9  # To scale, as SGD's momentum.
     np.testing.assert_allclose(smoothed, expected, atol=1e-6)
 
 
@@ -214,7 +253,7 @@ class Numbered(keras.utils.PyDataset):
 
 def test_batches_of_arrays_are_drawn_by_step():
     batches = Batches((X, Y), batch_size=3, seed=1)
-    ((x, y),), ((again, _),) = batches.at(5), batches.at(5)
+    ((x, y, _),), ((again, *_),) = batches.at(5), batches.at(5)
     np.testing.assert_array_equal(x, again)
     rows = [int(np.flatnonzero((X == row).all(1))[0]) for row in x]
     assert len(set(rows)) == 3
@@ -225,7 +264,8 @@ def test_batches_of_arrays_are_drawn_by_step():
 
 def test_batches_of_a_dataset_and_of_an_iterable():
     several = Batches(Numbered(), seed=1).at(3, 2)
-    assert len(several) == 2 and len(several[0]) == 2
+    assert len(several) == 2
+    np.testing.assert_array_equal(several[0][2], np.ones(2))
     assert len(Batches(Numbered()).at(0, 9)) == 4
     listed = Batches(Anew())
     for _ in range(2):  # From the beginning each time.
@@ -239,7 +279,8 @@ class Anew:
 
 def test_nested_inputs():
     batches = Batches(({"a": X, "b": X + 1}, Y), batch_size=2)
-    ((x, _),) = batches.at(0)
+    ((x, _, weight),) = batches.at(0)
+    assert weight is None
     np.testing.assert_allclose(x["b"], x["a"] + 1)
 
 
@@ -247,7 +288,7 @@ def test_nested_inputs():
 @pytest.mark.parametrize(
     ("data", "kind", "message"),
     [
-        (None, TypeError, "nothing to take gradients on.*data=None"),
+        (3, TypeError, "nothing to take gradients on.*data=3"),
         (iter([(X, Y)]), TypeError, "begun again"),
         ((X,), ValueError, "at least one.*1 parts"),
         ((X, Y[:3]), ValueError, r"as many inputs as targets.*\[3, 8\]"),
@@ -286,6 +327,8 @@ def test_a_gradient_that_is_nan_names_its_layer_and_nothing_changes(method):
     [
         (lambda: MESTUpdate((X, Y), gradient_weight=-1), "`gradient_weight`"),
         (lambda: MESTUpdate((X, Y), final_sparsity=1), "`final_sparsity`"),
+        (lambda: SNFSUpdate(redistribution="all"), "`redistribution` must be"),
+        (lambda: SNFSUpdate(growth="all"), "`growth` must be one of"),
         (lambda: SNFSUpdate((X, Y), momentum=1), "`momentum` must be in"),
         (lambda: SNFSUpdate((X, Y), batches=0), "`batches` must be an int"),
         (lambda: RigLUpdate((X, Y), 0), "`interval` must be an int"),
@@ -309,7 +352,7 @@ def test_granet_leaves_full_layers_alone():
 def test_updates_in_steps_that_keras_takes_several_of_at_a_time():
     model, seen = model_of(), []
     callback = RigLUpdate((X, Y), 3, end=1.0)
-    callback.update = lambda model, step, progress: seen.append(step)
+    callback.update = lambda model, step, *_, **__: seen.append(step)
     callback.set_params({"steps": 8, "epochs": 2})
     callback.set_model(model)
     callback.on_train_begin()
@@ -318,3 +361,133 @@ def test_updates_in_steps_that_keras_takes_several_of_at_a_time():
         for batch in (0, 4):
             callback.on_train_batch_begin(batch)
     assert seen == [4, 8, 12]
+
+
+def test_granet_lands_on_the_schedule_and_moves_nothing_more_there():
+    """8 steps an epoch: due at 8, 16 and 24, the end, 16, among them."""
+    for interval, expected in ((8, [8, 16, 24]), (6, [6, 12, 18, 24, 30])):
+        model, seen, landed = model_of(0.0), [], []
+        schedule = DuringTraining(0.75, begin=0, end=0.5)
+        callback = GraNetUpdate((X, Y), schedule, interval)
+
+        def update(model, step, *args, seen=seen, update=callback.update, **k):
+            seen.append(step)
+            update(model, step, *args, **k)
+
+        def land(model, progress, landed=landed, land=callback.land):
+            before = get_masks(model)
+            land(model, progress)
+            for path, mask in get_masks(model).items():
+                assert not (mask & ~before[path]).any()
+            landed.append(progress)
+
+        callback.update, callback.land = update, land
+        model.fit(X, Y, 1, epochs=4, verbose=0, callbacks=[callback])
+        assert seen == expected
+        assert landed == ([] if interval == 8 else [0.5])
+        assert sum(m.sum() for m in get_masks(model).values()) == 10
+
+
+def with_frozen(sparsity):
+    model = model_of(sparsity)
+    masked_weights(model)["last/kernel"].owner.layer.trainable = False
+    return model
+
+
+def test_granet_ends_at_its_target_beside_a_frozen_layer():
+    """Of 42 weights 18 are frozen, and all of them active."""
+    model = with_frozen(0.0)
+    schedule = DuringTraining(0.5, begin=0, end=0.5)
+    callback = GraNetUpdate((X, Y), schedule, 1, unit="epochs")
+    history = model.fit(X, Y, epochs=4, verbose=0, callbacks=[callback]).history
+    assert history["sparsity"][-1] == 0.5
+    assert get_masks(model)["last/kernel"].all()
+    schedule = DuringTraining(0.9, begin=0, end=0.5)
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="schedule=0.9, 18 of 42 .* keep 18"):
+        callback = GraNetUpdate((X, Y), schedule, 1)
+        model.fit(X, Y, epochs=4, verbose=0, callbacks=[callback])
+    for weight, value in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+@pytest.mark.parametrize("width", [62, 63])
+def test_mest_sheds_once_and_in_layers_that_train(width):
+    keras.utils.set_random_seed(1)
+    dense = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(width, name="first"),
+            layers.Dense(5, name="frozen", trainable=False),
+        ]
+    )
+    model = keras_snn.sparsify(dense, 0.5)
+    model.compile("sgd", "mse", run_eagerly=True)
+    frozen, sheds = get_masks(model)["frozen/kernel"], []
+    targets = np.zeros((8, 5), "float32")
+    callback = MESTUpdate((X, targets), 1, final_sparsity=0.66, end=0.5)
+    shed = callback.shed
+    callback.shed = lambda *args, **options: (
+        sheds.append(1) or shed(*args, **options)
+    )
+    model.fit(X, targets, epochs=6, verbose=0, callbacks=[callback])
+    masks = get_masks(model)
+    assert len(sheds) == 1
+    np.testing.assert_array_equal(masks["frozen/kernel"], frozen)
+    assert sum(m.sum() for m in masks.values()) == round(0.34 * 9 * width)
+
+
+# SET alone starts anew what it drops and grows again.
+KEPT = {
+    "GraNet": lambda: GraNetUpdate(
+        (X, Y), DuringTraining(0.6, begin=0, end=0.5), drop_fraction=0.5
+    ),
+    "RigL": lambda: RigLUpdate((X, Y), drop_fraction=0.6),
+    "SNFS": lambda: SNFSUpdate((X, Y), drop_fraction=0.6),
+    "MEST": lambda: MESTUpdate((X, Y), drop_fraction=0.6),
+    "SRigL": lambda: RigLUpdate(
+        (X, Y), drop_fraction=0.6, pattern=keras_snn.patterns.ConstantFanIn()
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_is_dropped_and_grown_at_once_keeps_value_and_slots(name):
+    model = model_of(0.0 if name == "GraNet" else 0.4)
+    callback = KEPT[name]()
+    if name == "SRigL":
+        keras_snn.prune_random(
+            model, 0.5, pattern=callback.pattern, distribution="uniform"
+        )
+    model.fit(X, Y, epochs=2, verbose=0)
+    optimizer, weights = model.optimizer, masked_weights(model)
+    slots = {
+        p: next(keras_private.slots(optimizer, m.weight))[0]
+        for p, m in weights.items()
+    }
+    before = {
+        p: (m.mask_array().copy(), m.weight_array().copy(), slots[p].numpy())
+        for p, m in weights.items()
+    }
+    dropped = {}
+    drop = callback.drop
+
+    def dropping(update, fraction):
+        mask = drop(update, fraction)
+        dropped[update.weight.shape] = update.mask & ~mask
+        return mask
+
+    callback.drop = dropping
+    callback.update(model, 1, 0.1)
+    regrown = 0
+    for path, (mask, weight, slot) in before.items():
+        after = weights[path].mask_array()
+        stays = mask & after
+        regrown += np.count_nonzero(stays & dropped[weight.shape])
+        np.testing.assert_array_equal(
+            weights[path].weight_array(), np.where(stays, weight, 0)
+        )
+        np.testing.assert_array_equal(
+            slots[path].numpy(), np.where(stays, slot, 0)
+        )
+    assert regrown

@@ -114,6 +114,16 @@ def test_keeping_up_goes_on_behind_a_schedule():
     assert resumed == found[-4:]
 
 
+def test_inside_an_epoch_nothing_falls_on_its_last_block():
+    def inside(*args, **options):
+        return steps_of(Due(1, "steps", inside=True), *args, **options)
+
+    assert inside(2, 4) == [1, 2, 4, 5, 6]
+    assert inside(2, 7, block=3) == [3, 7, 10]
+    assert inside(3, 1) == [1, 2]  # There is no other.
+    assert steps_of(Due(3, "steps", inside=True), 3, 4) == [4, 6, 9]
+
+
 DUES = st.builds(
     Due,
     st.integers(1, 9),
@@ -122,6 +132,7 @@ DUES = st.builds(
     lands=st.none() | st.floats(0, 1),
     at_once=st.booleans(),
     keeps_up=st.booleans(),
+    inside=st.booleans(),
 )
 
 

@@ -10,7 +10,6 @@ from keras_snn import GraNetUpdate
 from keras_snn import MESTUpdate
 from keras_snn import RigLUpdate
 from keras_snn import SETUpdate
-from keras_snn import SNFSUpdate
 from keras_snn import get_masks
 from keras_snn import prune_magnitude
 from keras_snn import snip
@@ -269,7 +268,6 @@ def test_masks_without_the_pattern_at_the_beginning(method, start):
             ),
             "leave every layer at least one",
         ),
-        (lambda: SNFSUpdate((X, Y), pattern="2:4"), "layer to layer.*NM"),
         (lambda: SETUpdate(pattern="2:2"), "1 <= n < m"),
     ],
 )

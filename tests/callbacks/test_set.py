@@ -109,13 +109,21 @@ def test_inactive_weights_of_a_sign_are_not_counted():
         ("cosine", [0.2, 0.1005, 0.001]),
         ("linear", [0.2, 0.1005, 0.001]),
         ("constant", [0.2, 0.2, 0.2]),
+        ("inverse_power", [0.2, 0.025875, 0.001]),
+        (2, [0.2, 0.05075, 0.001]),
     ],
 )
 def test_the_drop_fraction_decays(decay, fractions):
     callback = SETUpdate(decay=decay)
     for progress, fraction in zip((0, 0.5, 1), fractions, strict=True):
         assert callback.fraction_at(progress) == pytest.approx(fraction)
-    quarter = {"cosine": 0.170857, "linear": 0.15025, "constant": 0.2}[decay]
+    quarter = {
+        "cosine": 0.170857,
+        "linear": 0.15025,
+        "constant": 0.2,
+        "inverse_power": 0.001 + 0.199 * 0.75**3,
+        2: 0.001 + 0.199 * 0.75**2,
+    }[decay]
     assert callback.fraction_at(0.25) == pytest.approx(quarter, abs=1e-6)
 
 
@@ -261,6 +269,9 @@ def test_a_checkpoint_is_sparse_in_whichever_order(checkpoint_first, tmp_path):
         ({"drop_fraction": 0.0}, r"must be in \(0, 1\).*drop_fraction=0.0"),
         ({"drop_fraction": 1}, r"must be in \(0, 1\).*drop_fraction=1"),
         ({"decay": "cubic"}, "`decay` must be one of.*'cubic'"),
+        ({"decay": -1.0}, "exponent > 0.*decay=-1.0"),
+        ({"grow_init": "ones"}, "`grow_init` must be one of.*'ones'"),
+        ({"drop_by": "size"}, "`drop_by` must be.*'size'"),
         ({"unit": "batches"}, "`unit` must be one of.*'batches'"),
         ({"end": 0}, r"`end` must be a share of training.*end=0"),
         ({"end": 1.5}, r"`end` must be a share of training.*end=1.5"),
@@ -307,4 +318,75 @@ def test_config_round_trip():
         "end": 0.5,
         "pattern": None,
         "seed": 5,
+        "grow_init": "zeros",
+        "drop_by": "sign",
     }
+
+
+def test_drop_by_magnitude_knows_no_sign():
+    weight = np.array([0.1, 0.2, 0.3, 0.4, 0.5, -0.6, -0.7, 0.0])
+    callback = SETUpdate(drop_by="magnitude")
+    kept = callback.drop(Update(weight, np.ones(8, bool)), 0.5)
+    np.testing.assert_array_equal(kept, np.abs(weight) >= 0.4)
+
+
+@pytest.mark.parametrize("grow_init", ["random_normal", "random_uniform"])
+def test_grown_weights_start_at_random(grow_init):
+    updated = []
+    for _ in range(2):
+        model = model_of(0.0)
+        keras_snn.prune_random(model, 0.5, seed=1)
+        masked = masked_weights(model)["first/kernel"]
+        before, weight = masked.mask_array().copy(), masked.weight_array()
+        spread = {
+            "random_normal": 5 * weight.std(),
+            "random_uniform": np.abs(weight).mean(),
+        }[grow_init]
+        callback = SETUpdate(drop_fraction=0.5, grow_init=grow_init)
+        callback.update(model, 1, 0.0)
+        mask, after = masked.mask_array(), masked.weight_array()
+        new = mask & ~before
+        assert new.any() and (after[new] != 0).all()
+        assert np.abs(after[new]).max() <= spread
+        assert not after[~mask].any()
+        updated.append(after.copy())
+    np.testing.assert_array_equal(*updated)
+
+
+class Ever(keras.callbacks.Callback):
+    """Which weights have ever been active, told at the end of each epoch."""
+
+    def on_train_begin(self, logs=None):
+        self.ever = get_masks(self.model)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        for path, mask in get_masks(self.model).items():
+            self.ever[path] |= mask
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.share = np.concatenate([m.ravel() for m in self.ever.values()])
+        assert logs["exploration"] == pytest.approx(self.share.mean())
+
+
+def test_exploration_is_logged_and_survives_a_resume(tmp_path):
+    def train(epochs, *more):
+        model = model_of()
+        callback = SETUpdate(1, drop_fraction=0.5, decay="constant")
+        callbacks = [callback, *more]
+        return model.fit(X, Y, epochs=epochs, verbose=0, callbacks=callbacks)
+
+    ever = Ever()
+    whole = train(4, ever).history["exploration"]
+    assert 0.5 == whole[0] < whole[1] <= whole[-1] == ever.share.mean()
+
+    class Killed(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise InterruptedError
+
+    path = str(tmp_path)
+    backup = keras.callbacks.BackupAndRestore
+    with pytest.raises(InterruptedError):
+        train(4, Killed(), backup(path))
+    resumed = train(4, backup(path)).history["exploration"]
+    np.testing.assert_allclose(resumed, whole[2:])

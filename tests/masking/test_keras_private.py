@@ -138,3 +138,36 @@ def test_exclude_from_weight_decay(scaled):
     plain = keras.optimizers.SGD(0.1)
     assert not keras_private.exclude_from_weight_decay(plain, [third])
     assert not keras_private.exclude_from_weight_decay(None, [third])
+
+
+def test_train_function_takes_another_step_and_leaves_the_own():
+    model = model_of()
+    jit = keras.backend.backend() == "jax"
+    model.compile("sgd", "mse", jit_compile=jit)
+    x, y = np.ones((4, 3)), np.ones((4, 2))
+    model.fit(x, y, verbose=0)
+    own, steps = model.train_function, []
+    of_class = model.train_step
+
+    def step(*args):
+        steps.append(1)
+        return of_class(*args)
+
+    function = keras_private.train_function(model, step)
+    assert model.train_function is own and "train_step" not in vars(model)
+    model.train_function = function
+    model.fit(x, y, verbose=0)
+    assert steps  # JAX would have taken it for the one that it compiled.
+    model.train_function, count = own, len(steps)
+    model.fit(x, y, verbose=0)
+    assert len(steps) == count
+
+
+def test_losses_of_call():
+    model = model_of()
+    model.compile("sgd", "mse")
+    ones = keras.ops.ones((1, 2))
+    with keras_private.losses_of_call(model, [keras.ops.full((), 3.0)]):
+        loss = model.compute_loss(y=ones, y_pred=ones)
+    assert float(loss) == 3
+    assert float(model.compute_loss(y=ones, y_pred=ones)) == 0

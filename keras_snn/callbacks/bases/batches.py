@@ -12,8 +12,9 @@ class Batches:
     """Batches of training data, the same at the same step.
 
     Args:
-        data: A tuple `(x, y)`, arrays or nested structures of arrays with one
-            sample a row, of which rows are drawn at random; a
+        data: A tuple `(x, y)` or `(x, y, sample_weight)`, arrays or nested
+            structures of arrays with one sample a row, of which rows are
+            drawn at random; a
             `keras.utils.PyDataset`, of which batches are; or any iterable of
             batches that can be begun again, such as a list or a
             `tf.data.Dataset`, which are read from the beginning, and so should
@@ -46,18 +47,19 @@ class Batches:
 
     def check_fits(self, model):
         """Raises a `ValueError` if a model takes inputs of another shape."""
-        ((x, _),) = self.at(0)
+        ((x, _, _),) = self.at(0)
         check_inputs(x, model, "data")
 
     def at(self, step, count=1):
-        """`count` batches, each `(x, y)`, those of this step.
+        """`count` batches, those of this step.
 
         Args:
             step: Int >= 0.
             count: Int >= 1; fewer come where the data have fewer.
 
         Returns:
-            A list of `(x, y)`.
+            A list of `(x, y, sample_weight)`; the last is None where the
+            data have none.
         """
         rng = masks.generator(self.seed, step, 0)
         if self._in_memory:
@@ -66,23 +68,26 @@ class Batches:
             places = rng.choice(
                 len(self.data), min(count, len(self.data)), replace=False
             )
-            return [tuple(self.data[int(place)][:2]) for place in places]
+            return [_batch(self.data[int(place)]) for place in places]
         return [
-            tuple(batch[:2])
+            _batch(batch)
             for batch, _ in zip(self.data, range(count), strict=False)
         ]
 
     def _drawn(self, rng):
         size = min(self.batch_size, self.rows)
         places = np.sort(rng.choice(self.rows, size, replace=False))
-        return tuple(
-            keras.tree.map_structure(lambda array: array[places], part)
-            for part in self.data[:2]
+        return _batch(
+            keras.tree.map_structure(lambda array: array[places], self.data)
         )
 
 
+def _batch(parts):
+    return keras.utils.unpack_x_y_sample_weight(tuple(parts))
+
+
 def _rows(data):
-    sizes = {len(part) for part in keras.tree.flatten(tuple(data[:2]))}
+    sizes = {len(part) for part in keras.tree.flatten(data) if part is not None}
     if len(data) < 2 or len(sizes) != 1 or 0 in sizes:
         raise ValueError(
             "Argument `data` must be (x, y), as many inputs as targets and at "

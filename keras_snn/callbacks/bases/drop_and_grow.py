@@ -13,14 +13,19 @@ from keras_snn.callbacks.bases.mask_update import MaskUpdate
 from keras_snn.checks import check_integer
 from keras_snn.choosing.by_score import active_masks
 from keras_snn.masking.mask_state import checked_optimizer
+from keras_snn.masking.mask_state import get_masks
 from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import method_state
+from keras_snn.masking.mask_state import total_size
 from keras_snn.masking.mask_state import write_masks
 
 DECAYS = {
     "constant": lambda progress: 1.0,
     "linear": lambda progress: 1.0 - progress,
     "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
+    "inverse_power": lambda progress: (1.0 - progress) ** 3,
 }
+GROW_INITS = ("zeros", "random_normal", "random_uniform")
 LEAST_DROP_FRACTION = 0.001
 
 
@@ -57,14 +62,18 @@ class DropAndGrow(MaskUpdate):
     with weights that it trained. Layers whose mask is full stay as they are,
     and so do frozen ones, where what is grown would stay 0.
 
-    Subclasses define `drop` and `grow`: arrays in, a mask out.
+    Subclasses define `drop` and `grow`: arrays in, a mask out. `state` keeps
+    what must survive a resume. `logs` of an epoch have `exploration`, the share
+    of weights that have ever been active: R_s of "Do We Actually Need Dense
+    Over-Parameterization?", https://arxiv.org/abs/2102.02887.
 
     Args:
         interval: Epochs or steps between updates, an int >= 1.
         drop_fraction: Share of a layer's active weights that the first update
             drops, in (0, 1).
-        decay: How that share falls until `end`: `"cosine"` or `"linear"`, to
-            0.001, or `"constant"`.
+        decay: How that share falls until `end`: `"cosine"`, `"linear"` or
+            `"inverse_power"`, the cube of what is left of training, to 0.001,
+            a number, the exponent instead of 3, or `"constant"`.
         unit: What `interval` counts: `"epochs"` or `"steps"`, batches.
         end: Share of training after which masks stay, in (0, 1].
         pattern: What masks are before and after each update: `"2:4"` and the
@@ -73,6 +82,10 @@ class DropAndGrow(MaskUpdate):
             the pattern whole again.
         seed: Int >= 0. The same seed moves the same weights on every backend
             and after a resume.
+        grow_init: What grown weights start from, as in RigL's code: `"zeros"`,
+            `"random_normal"`, of the standard deviation of the layer's weights,
+            or `"random_uniform"`, within their mean magnitude, inactive ones
+            counted as 0 in both.
         lands: Share of training at which there is an update in any case, as
             for `Due`; for methods that have such a point.
 
@@ -91,6 +104,7 @@ class DropAndGrow(MaskUpdate):
         end=1.0,
         pattern=None,
         seed=0,
+        grow_init="zeros",
         lands=None,
     ):
         super().__init__(Due(interval, unit, end, lands=lands))
@@ -99,15 +113,22 @@ class DropAndGrow(MaskUpdate):
                 "Argument `drop_fraction` must be in (0, 1), or nothing or "
                 f"everything is dropped. Received: {drop_fraction=}"
             )
-        if decay not in DECAYS:
+        exponent = isinstance(decay, (int, float)) and decay > 0
+        if decay not in DECAYS and not exponent:
             raise ValueError(
-                f"Argument `decay` must be one of {sorted(DECAYS)}. "
-                f"Received: decay={decay!r}"
+                f"Argument `decay` must be one of {sorted(DECAYS)}, or an "
+                f"exponent > 0. Received: decay={decay!r}"
+            )
+        if grow_init not in GROW_INITS:
+            raise ValueError(
+                f"Argument `grow_init` must be one of {GROW_INITS}. "
+                f"Received: {grow_init=}"
             )
         check_integer("seed", seed, 0, "which random draws derive from")
         self.drop_fraction = drop_fraction
         self.decay = decay
         self.pattern = patterns.get(pattern)
+        self.grow_init = grow_init
         self.seed = seed
 
     def on_train_begin(self, logs=None):
@@ -121,10 +142,22 @@ class DropAndGrow(MaskUpdate):
             )
         self._patterns(weights, active_masks(weights))
 
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        if "explored" not in self.state:
+            self._explore(self.model, get_masks(self.model))
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if logs is not None:
+            explored = np.unpackbits(self.state["explored"])
+            size = total_size(masked_weights(self.model))
+            logs["exploration"] = np.count_nonzero(explored) / size
+
     def update_at(self, moment):
         self.update(self.model, moment.step, moment.progress)
 
-    def update(self, model, step, progress, *, optimizer=None):
+    def update(self, model, step, progress, *, gradients=None, optimizer=None):
         """Drops and grows once: what `fit` does, for a loop of your own.
 
         Args:
@@ -134,17 +167,22 @@ class DropAndGrow(MaskUpdate):
             progress: How much of training is done, in [0, 1].
             optimizer: The Keras optimizer whose slots to zero. Defaults to the
                 one the model was compiled with.
+            gradients: Dict of weight path to array, for methods that look at
+                gradients. Defaults to those that the method takes itself.
 
         Raises:
             ValueError: If the model has no masks, a mask does not have the
-                pattern, or a score is NaN or infinite. Nothing has changed
-                then.
+                pattern, or a gradient is missing, or a score is NaN or
+                infinite. Nothing has changed then.
         """
         weights = masked_weights(model)
         before = active_masks(weights)
         moving = {p: m for p, m in weights.items() if self.moves(m, before[p])}
         of_layers = self._patterns(moving, before)
-        gradients = self.gradients(model, moving, step) if moving else {}
+        if gradients is None:
+            gradients = self.gradients(model, moving, step) if moving else {}
+        else:
+            _check_gradients(gradients, moving)
         updates = {}
         for path, masked in moving.items():
             updates[path] = Update(
@@ -155,7 +193,7 @@ class DropAndGrow(MaskUpdate):
                 of_layers[path],
             )
             masks.check_scores(updates[path].weight, path)
-        updates = self.prune(moving, updates, progress)
+        updates = self.prune(moving, before, updates, progress)
         fraction = self.fraction_at(progress)
         dropped = {p: self.drop(u, fraction) for p, u in updates.items()}
         counts = self.shares(updates, dropped)
@@ -169,7 +207,16 @@ class DropAndGrow(MaskUpdate):
             grown,
             optimizer=checked_optimizer(optimizer, model),
             restart=self.restarts(dropped),
+            start=self.starts(updates),
         )
+        self._explore(model, before | grown)
+
+    def _explore(self, model, active):
+        """Notes which weights have ever been active, one bit a weight."""
+        state = method_state(model)
+        flat = [mask.ravel() for mask in active.values()]
+        now = np.packbits(np.concatenate(flat))
+        state["explored"] = state.get("explored", now) | now
 
     def _patterns(self, weights, active):
         """The pattern of each weight, which its mask has."""
@@ -192,10 +239,24 @@ class DropAndGrow(MaskUpdate):
         """
         return None
 
+    def starts(self, updates):
+        """What grown weights start from: arrays by path; None for 0."""
+        if self.grow_init == "zeros":
+            return None
+        return {
+            path: _start(self.grow_init, update.weight, update.rng)
+            for path, update in updates.items()
+        }
+
     def fraction_at(self, progress):
         """The share of active weights to drop at `progress`, in [0, 1]."""
         least = min(LEAST_DROP_FRACTION, self.drop_fraction)
-        decay = DECAYS[self.decay](min(progress / self.due.end, 1.0))
+        done = min(progress / self.due.end, 1.0)
+        decay = (
+            DECAYS[self.decay](done)
+            if isinstance(self.decay, str)
+            else (1.0 - done) ** self.decay
+        )
         return least + (self.drop_fraction - least) * decay
 
     def moves(self, masked, mask):
@@ -206,8 +267,15 @@ class DropAndGrow(MaskUpdate):
         """What the method looks at besides weights: arrays by path."""
         return {}
 
-    def prune(self, weights, updates, progress):
-        """The updates, their masks pruned first where the method does so."""
+    def prune(self, weights, before, updates, progress):
+        """The updates, their masks pruned first where the method does so.
+
+        Args:
+            weights: Dict of path to `MaskedWeight`, those that move.
+            before: Dict of path to mask, of all, as they are.
+            updates: Dict of path to `Update`, of those that move.
+            progress: How much of training is done.
+        """
         return updates
 
     def drop(self, update, fraction):
@@ -243,9 +311,29 @@ class DropAndGrow(MaskUpdate):
             "end": self.due.end,
             "pattern": patterns.serialize(self.pattern),
             "seed": self.seed,
+            "grow_init": self.grow_init,
         }
 
 
 def _checked(gradients, path):
     """A function that returns one of many gradients, if it is finite."""
     return lambda: masks.check_scores(gradients[path], path)
+
+
+def _start(grow_init, weight, rng):
+    if grow_init == "random_normal":
+        return rng.normal(0.0, weight.std(), weight.shape)
+    bound = np.abs(weight).mean()
+    return rng.uniform(-bound, bound, weight.shape)
+
+
+def _check_gradients(gradients, weights):
+    for path, masked in weights.items():
+        shape = np.shape(gradients.get(path))
+        if shape != tuple(masked.shape):
+            raise ValueError(
+                "Argument `gradients` must hold an array for every weight that "
+                "may move, of its shape. Received: "
+                f"{'one of shape ' + str(shape) if shape else 'none'} for "
+                f"{path!r} of shape {tuple(masked.shape)}"
+            )

@@ -35,9 +35,15 @@ class Moment:
 
 
 class Clock:
-    """Counts the steps of a training, in whatever blocks they come."""
+    """Counts the steps of a training, in whatever blocks they come.
 
-    def __init__(self):
+    Args:
+        inside: Whether steps of an epoch's last block, where it has several,
+            count as the next epoch's.
+    """
+
+    def __init__(self, inside=False):
+        self._inside = inside
         self._last = None
 
     def epoch_begins(self, first, steps, per_execution):
@@ -49,13 +55,18 @@ class Clock:
             per_execution: Steps that Keras runs at a time.
         """
         self._first = first
+        size = steps or per_execution
+        block = (size - 1) % per_execution + 1  # The last of an epoch.
+        self._waits = size - block if self._inside and size > block else None
         if self._last is None:  # A new training, or one that is resumed.
-            size = steps or per_execution
-            block = (size - 1) % per_execution + 1  # The last of an epoch.
             self._last = first - block if first else -1
+            if first and self._waits is not None:
+                self._last -= 1
 
     def batch_begins(self, batch):
         """The steps that have begun since it was last asked: a range."""
+        if batch == self._waits:
+            return range(0)
         last, self._last = self._last, self._first + batch
         return range(last + 1, self._last + 1)
 
@@ -76,6 +87,9 @@ class Due:
         at_once: Whether the first comes before the first step of all.
         keeps_up: Whether there is one behind the last step of each epoch, too,
             so that what is validated and saved is up to date; for steps.
+        inside: Whether what is due in the last block of an epoch, where it
+            has several, waits for the next epoch: for methods that look at
+            the step that they are due at. A resume repeats it then.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -90,6 +104,7 @@ class Due:
         lands=None,
         at_once=False,
         keeps_up=False,
+        inside=False,
     ):
         check_integer("interval", interval, 1, "or masks would never change")
         if unit not in UNITS:
@@ -108,6 +123,7 @@ class Due:
         self.lands = lands
         self.at_once = at_once
         self.keeps_up = keeps_up
+        self.inside = inside
 
     def train_begins(self, callback):
         """Starts the clock.
@@ -115,7 +131,7 @@ class Due:
         Args:
             callback: The `MaskUpdate` that asks.
         """
-        self._clock = Clock()
+        self._clock = Clock(self.inside)
         self._newest = None
 
     def epoch_begins(self, epoch, callback):
@@ -154,6 +170,8 @@ class Due:
         return self._newest
 
     def _moment(self, begun, total):
+        if not begun:
+            return None
         now = begun[-1]
         first = begun[0] if self.at_once else max(begun[0], 1)
         regular = (

@@ -3,11 +3,16 @@
 import keras
 
 from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.mask_state import method_state
 from keras_snn.masking.mask_state import sparsity
 
 
 class MaskUpdate(keras.callbacks.Callback):
     """Changes masks during `fit`; a subclass says when and how.
+
+    What a method must remember over a resume is kept in `state`, a dict of
+    names to arrays or numbers, which lives with the model: `BackupAndRestore`
+    saves it with the weights. It is empty when the first epoch begins.
 
     When: by its clock, a `Due`, which is asked before every epoch and batch.
     How: in `update_at`. It reaches the model through `self.model` alone,
@@ -43,7 +48,14 @@ class MaskUpdate(keras.callbacks.Callback):
             )
         self.due.train_begins(self)
 
+    @property
+    def state(self):
+        """What the method keeps from update to update, and over a resume."""
+        return method_state(self.model)
+
     def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 0:
+            self.state.clear()
         self._update_if(self.due.epoch_begins(epoch, self))
 
     def on_train_batch_begin(self, batch, logs=None):
