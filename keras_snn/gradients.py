@@ -268,8 +268,7 @@ def loss_function(
                 lambda output: output / temperature, outputs
             )
         if loss is not None:
-            losses = keras.losses.get(loss)(y, outputs, sample_weight)
-            return ops.mean(losses)
+            return _mean_loss(loss, y, outputs, sample_weight)
         batch = {"x": x, "y": y, "y_pred": outputs}
         batch["sample_weight"] = sample_weight
         if not penalties:
@@ -282,6 +281,18 @@ def loss_function(
             )[0]
 
     return loss_of, values
+
+
+def _mean_loss(loss, y, outputs, sample_weight):
+    loss = keras.losses.get(loss)
+    if isinstance(loss, keras.losses.Loss):
+        return ops.mean(loss(y, outputs, sample_weight))
+    losses = loss(y, outputs)  # A function, of one loss a sample.
+    if sample_weight is not None:
+        weight = ops.cast(sample_weight, losses.dtype)
+        shape = (-1, *[1] * (len(losses.shape) - 1))
+        losses = losses * ops.reshape(weight, shape)
+    return ops.mean(losses)
 
 
 def outputs_function(model, variables, x, *, training, at=None):

@@ -7,6 +7,7 @@ from keras_snn.backend import gradient
 from keras_snn.backend import hessian_vector_product
 from keras_snn.backend import jit
 from keras_snn.backend import map_batch
+from keras_snn.gradients import loss_gradients
 
 
 def numpy(tensors):
@@ -134,3 +135,18 @@ def test_map_batch_changes_data_and_variables(run_eagerly):
     assert ops.convert_to_numpy(model.mean) == pytest.approx(0.5)
     # |0 - 1|, then |0.25 - 2|
     assert history.history["loss"] == [pytest.approx((1 + 1.75) / 2)]
+
+
+@pytest.mark.parametrize("weights", [None, np.array([1.0, 0.0, 3.0])])
+def test_a_loss_by_name_is_the_loss(weights):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)])
+    x, y = np.arange(6.0).reshape(3, 2), np.ones((3, 4))
+    one, other = (
+        loss_gradients(
+            model, model.trainable_variables, x, y, loss, sample_weight=weights
+        )
+        for loss in ("mse", keras.losses.MeanSquaredError())
+    )
+    for by_name, by_object in zip(one, other, strict=True):
+        assert by_object.any()
+        np.testing.assert_allclose(by_name, by_object, rtol=1e-5)
