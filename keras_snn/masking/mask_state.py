@@ -1,9 +1,10 @@
 """The masks of a model: reading them, and the one way to change them.
 
-Whatever changes a mask goes through `set_masks`, which keeps stored weights
-exactly 0 outside it: it writes the mask, zeroes the weight wherever it was or
-becomes inactive, and resets every optimizer slot of that weight there, too,
-since momentum left in a slot would move a weight that gets no gradient.
+Whatever changes a mask goes through `set_masks`, or through `write_masks`, its
+second half, which keeps stored weights exactly 0 outside it: it writes the
+mask, zeroes the weight wherever it was or becomes inactive, and resets every
+optimizer slot of that weight there, too, since momentum left in a slot would
+move a weight that gets no gradient.
 
 Keras's Muon is the exception: it turns the update of a kernel as a whole, and
 so moves stored weights outside the mask. No output sees them, and `strip`
