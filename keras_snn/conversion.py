@@ -122,8 +122,9 @@ def strip(model, *, shrink=False):
             own.
 
     Returns:
-        The user's own model, with the same weights and outputs as `model`; or,
-        shrunk, a smaller one, with the same outputs but for rounding. No class
+        The user's own model, with the same weights and outputs as `model`;
+        where layers compute sparse, a dense copy, and shrunk, a smaller one,
+        both with the same outputs but for rounding. No class
         of keras_snn is in it, so it loads without keras_snn.
 
     Raises:

@@ -97,8 +97,8 @@ def dense_gradients(
         training: As for `loss_gradients`.
 
     Returns:
-        A mapping of path to NumPy array of the weight's shape. Those of layers
-        that store only nonzeros are made each time that one is asked for.
+        A mapping of path to NumPy array of the weight's shape. One of a layer
+        that stores only nonzeros is made each time it is asked for.
 
     Raises:
         ValueError: As `loss_gradients` does.

@@ -24,9 +24,9 @@ PAYS = 0.7  # From this sparsity on, training is faster than dense on a CPU.
 class SparseLayer(NonzeroLayer):
     """A layer with a sparse kernel, of which it stores the nonzeros alone.
 
-    A nonzero takes 4 bytes for its value, and 12 for where it is; so do its
-    gradient and each slot of the optimizer, 4 bytes. Kernels of Numba compute
-    it on a CPU, in float32, on `NUMBA_NUM_THREADS` threads. Where they cannot
+    A nonzero takes 4 bytes for its value and 12 for where it is, and 4 more for
+    its gradient and for each slot of the optimizer. Kernels of Numba compute it
+    on a CPU, in float32, on `NUMBA_NUM_THREADS` threads. Where they cannot
     run it warns, and computes the same by a dense kernel.
 
     Subclasses define `kernel_shape_for`, `geometry_for` and `dense_product`.
@@ -41,7 +41,7 @@ class SparseLayer(NonzeroLayer):
         kernel_regularizer: As for Keras's layers; a sum over weights, which
             zeros add nothing to, such as L2.
         bias_regularizer: As for Keras's layers.
-        seed: Int >= 0; where the nonzeros are is drawn by it.
+        seed: Int >= 0; draws where the nonzeros are.
         nonzeros: How many there is room for. Defaults to those of `sparsity`.
     """
 

@@ -36,7 +36,7 @@ class Topology(typing.NamedTuple):
         """That of the nonzeros at flat positions, in increasing order.
 
         Args:
-            positions: Int array, in increasing order, without doubles.
+            positions: Int array, in increasing order, none twice.
             shape: The kernel's.
             room: Int, at least as many as there are positions.
         """

@@ -1,6 +1,6 @@
 """One wrapper that masks any weights of any layer or model.
 
-The forward pass runs with `weight * mask` in place of each masked weight, in a
+The forward pass runs with 0 in place of each inactive weight, in a
 `keras.StatelessScope`. The gradient of an inactive weight is then exactly
 zero, and the mask, a bool weight of the wrapper, travels with the model: it is
 saved with it and may change in mid-training without recompilation.

@@ -16,7 +16,8 @@ class MaskedWeight:
     Attributes:
         path: Such as `"conv1/kernel"`.
         owner: Its `WeightOwner`: the weight, and the layers that it is in.
-        mask: The bool `keras.Variable` of the same shape.
+        mask: The bool `keras.Variable` of the same shape; None where only the
+            nonzeros are stored.
         index: The weight's place among all weights of the wrapped layer;
             random draws derive from it, since names given by Keras count up
             with every layer of a process.

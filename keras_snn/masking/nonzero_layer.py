@@ -35,7 +35,7 @@ class NonzeroLayer(keras.layers.Layer):
     def owner_of(self, path, weight, layers, index):
         """The `WeightOwner` of one of its weights, as `weight_owners` asks.
 
-        None of what tells where nonzeros are.
+        None for a weight that tells where the nonzeros are.
         """
         if any(weight is each for each in self.topology):
             return None

@@ -14,11 +14,10 @@ class Batches:
     Args:
         data: A tuple `(x, y)` or `(x, y, sample_weight)`, arrays or nested
             structures of arrays with one sample a row, of which rows are
-            drawn at random; a
-            `keras.utils.PyDataset`, of which batches are; or any iterable of
-            batches that can be begun again, such as a list or a
-            `tf.data.Dataset`, which are read from the beginning, and so should
-            be shuffled by themselves.
+            drawn at random; a `keras.utils.PyDataset`, of which batches are;
+            or any iterable of batches that can be begun again, such as a list
+            or a `tf.data.Dataset`, which is read from the beginning, and so
+            should shuffle by itself.
         batch_size: Rows of a batch drawn from arrays.
         seed: Int >= 0.
 

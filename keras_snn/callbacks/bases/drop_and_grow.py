@@ -57,9 +57,10 @@ class Update:
 class DropAndGrow(MaskUpdate):
     """Moves weights about, the model's count staying as it is.
 
-    An update comes before a step or an epoch begins, so that what validation
-    sees and a checkpoint saves has been trained as it is, and training ends
-    with weights that it trained. Layers whose mask is full stay as they are,
+    An update comes before a step or an epoch begins (of `ByGradient`, behind
+    the step that it looks at), so that what validation sees and a checkpoint
+    saves has been trained as it is, and training ends with weights that it
+    trained. Layers whose mask is full stay as they are,
     and so do frozen ones, where what is grown would stay 0.
 
     Subclasses define `drop` and `grow`: arrays in, a mask out. `state` keeps
@@ -172,8 +173,8 @@ class DropAndGrow(MaskUpdate):
 
         Raises:
             ValueError: If the model has no masks, a mask does not have the
-                pattern, or a gradient is missing, or a score is NaN or
-                infinite. Nothing has changed then.
+                pattern, a gradient is missing, or a score is NaN or infinite.
+                Nothing has changed then.
         """
         weights = masked_weights(model)
         before = active_masks(weights)

@@ -9,10 +9,9 @@ from keras_snn.masking.straight_through_layer import StraightThroughLayer
 class StraightThroughUpdate(MaskUpdate):
     """Chooses masks again every few steps, while a penalty draws weights to 0.
 
-    Subclasses define `decays` and `update`.
-
-    And behind the last step of each epoch, so that what is validated and saved
-    has the masks of its own weights.
+    It does so behind the last step of each epoch as well, so that what is
+    validated and saved has the masks of its own weights. Subclasses define
+    `decays` and `update`.
 
     Args:
         interval: Steps between updates, an int >= 1.
