@@ -124,8 +124,8 @@ def strip(model, *, shrink=False):
     Returns:
         The user's own model, with the same weights and outputs as `model`;
         where layers compute sparse, a dense copy, and shrunk, a smaller one,
-        both with the same outputs but for rounding. No class
-        of keras_snn is in it, so it loads without keras_snn.
+        both with the same outputs but for rounding. No class of keras_snn is in
+        it, so it loads without keras_snn.
 
     Raises:
         ValueError: If the model has no masks, holds masked layers that only

@@ -75,10 +75,10 @@ class Trial:
         options: A dict of what the rows of method, model and kind offer beside
             these fields, each an attribute of the trial, too. What a trial's
             own rows do not offer is dropped. `snip_images`: how many SNIP
-            looks at, 128. `snip_ratios_only`: keep only how many weights
-            SNIP leaves each layer. `omp_erk_random`: draw the
-            masks of OMP_ERK at random. `gmp_begin`, `gmp_end`: when GMP
-            prunes, as shares of training. `attack_training`: attack in
+            looks at, 128. `snip_ratios_only`: keep only how many weights SNIP
+            leaves each layer. `omp_erk_random`: draw the masks of OMP_ERK at
+            random. `gmp_begin`, `gmp_end`: when GMP prunes, as shares of
+            training. `attack_training`: attack in
             training mode. `corruptions`: `"mixed"`, `"lff0"`, `"lff1"` or one
             name. `stem`: of a ResNet, `"cifar"` or `"tiny"`; by default that
             of the data. `last_pool`: of VGG19, `"average"` or `"max"`.

@@ -41,7 +41,9 @@ class ByGradient(DropAndGrow):
 
     Raises:
         ValueError: If an argument is out of range, there are no data or, when
-            training begins, the model has no masks or takes other inputs.
+            training begins, the model has no masks, takes other inputs, or
+            computes sparse, where training has no dense gradient: `data` must
+            be given then.
         TypeError: If `data` are of another kind.
     """
 

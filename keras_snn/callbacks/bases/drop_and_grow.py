@@ -60,8 +60,8 @@ class DropAndGrow(MaskUpdate):
     An update comes before a step or an epoch begins (of `ByGradient`, behind
     the step that it looks at), so that what validation sees and a checkpoint
     saves has been trained as it is, and training ends with weights that it
-    trained. Layers whose mask is full stay as they are,
-    and so do frozen ones, where what is grown would stay 0.
+    trained. Layers whose mask is full stay as they are, and so do frozen ones,
+    where what is grown would stay 0.
 
     Subclasses define `drop` and `grow`: arrays in, a mask out. `state` keeps
     what must survive a resume. `logs` of an epoch have `exploration`, the share
