@@ -18,7 +18,7 @@ import keras_snn
 
 
 def trainer(sparse, width):
-    """A compiled ResNet18, and a function that trains it one step."""
+    """A compiled ResNet18, dense or masked."""
     model = keras_snn.models.resnet18((32, 32, 3), 100, width=width)
     if sparse:
         model = keras_snn.sparsify(model, 0.9)
