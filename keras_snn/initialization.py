@@ -37,8 +37,8 @@ def reinitialize(model, *, scale=2.0, distribution="normal", seed=0):
             at whatever sparsity, but for their scale.
 
     Raises:
-        ValueError: If the model has no masks, or an argument is out of range.
-            Nothing has changed then.
+        ValueError: If the model has no masks, a layer stores only nonzeros, or
+            an argument is out of range. Nothing has changed then.
 
     Example:
 
@@ -59,7 +59,14 @@ def reinitialize(model, *, scale=2.0, distribution="normal", seed=0):
             f"Received: {distribution=}"
         )
     check_integer("seed", seed, 0, "which random draws derive from")
-    for masked in masked_weights(model).values():
+    weights = masked_weights(model)
+    stored = [path for path, m in weights.items() if m.mask is None]
+    if stored:
+        raise ValueError(
+            "Layers that store only nonzeros draw their own initial weights: "
+            f"reinitialize before `to_sparse`. Received: {stored}, stored so"
+        )
+    for masked in weights.values():
         if not masked.owner.is_kernel or isinstance(
             masked.owner.layer, keras.layers.Embedding
         ):

@@ -171,7 +171,7 @@ class GradientTap:
         return tensor
 
     def _note(self, gradient):
-        self._sum = self._sum + gradient.detach()
+        self._sum = self._sum + gradient.detach().float()
         self._came = True
 
     def read(self):

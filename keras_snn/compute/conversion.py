@@ -172,8 +172,14 @@ def _becomes_sparse(masked, policy):
     kind = type(layer)
     if kind not in (layers.Dense, layers.Conv2D):
         return False
-    odd = "kernel_constraint", "bias_constraint", "quantization_mode"
-    if any(getattr(layer, name, None) for name in (*odd, "lora_enabled")):
+    odd = (
+        "activity_regularizer",
+        "kernel_constraint",
+        "bias_constraint",
+        "quantization_mode",
+        "lora_enabled",
+    )
+    if any(getattr(layer, name, None) for name in odd):
         return False
     if type(layer.kernel_regularizer) not in SUMS:
         return False

@@ -114,6 +114,12 @@ class SparseLayer(NonzeroLayer):
             for name, array in drawn._asdict().items()
         ]
         self._write_topology(drawn)
+        # The kernels trust the channels: others would be read out of bounds.
+        self.input_spec = keras.layers.InputSpec(
+            ndim=self.input_spec and self.input_spec.ndim,
+            min_ndim=2,
+            axes={-1: self.kernel_shape[-2]},
+        )
         self.built = True
 
     def _check_size(self, size):

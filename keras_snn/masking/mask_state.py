@@ -202,8 +202,6 @@ def set_masks(
         path: _checked(path, mask, weights, keep_layers)
         for path, mask in masks.items()
     }
-    for path, mask in masks.items():
-        weights[path].check_room(mask)
     write_masks(
         weights,
         {path: weights[path].mask_array() for path in masks},
@@ -233,7 +231,13 @@ def write_masks(
             they are active before and after. Defaults to none.
         start: Mapping of path to float array: what weights that are grown or
             restarted start from. Defaults to 0.
+
+    Raises:
+        ValueError: If a layer that stores only nonzeros has no room for a
+            mask. Nothing has changed then.
     """
+    for path, mask in after.items():
+        weights[path].check_room(mask)
     for path, mask in after.items():
         masked, kept = weights[path], before[path] & mask
         if restart is not None:

@@ -187,3 +187,39 @@ def test_sparsify_computes_sparse(masked):
 def test_refused(masked, change, match):
     with pytest.raises(ValueError, match=match):
         change(masked)
+
+
+def test_a_penalty_on_activations_stays():
+    inputs = keras.Input((8,))
+    x = layers.Dense(8, activity_regularizer="l2", name="a")(inputs)
+    outputs = layers.Dense(8, name="b")(x)
+    model = keras_snn.sparsify(keras.Model(inputs, outputs), 0.9)
+    sparse = keras_snn.to_sparse(model, policy="all")
+    assert type(sparse.get_layer("a")) is layers.Dense
+    assert type(sparse.get_layer("b")) is SparseDense
+
+
+def test_what_finds_no_room_changes_nothing(masked):
+    sparse = keras_snn.to_sparse(masked, policy="all")
+    sparse.compile("sgd", "mse")
+    before = [w.numpy() for w in sparse.weights]
+    masks = keras_snn.get_masks(sparse)
+    roomier = dict(masks)
+    *_, first, last = masks
+    roomier[first] = masks[first] & False
+    roomier[first].flat[0] = True
+    roomier[last] = masks[last] | True
+    with pytest.raises(ValueError, match="room"):
+        keras_snn.set_masks(sparse, roomier)
+    y = np.ones((6, 3), "float32")
+    snfs = keras_snn.SNFSUpdate((X, y), drop_fraction=0.9)
+    with pytest.raises(ValueError, match="room"):
+        snfs.update(sparse, 1, 0.0)
+    for weight, value in zip(sparse.weights, before, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), value)
+
+
+def test_reinitialize_comes_before(masked):
+    sparse = keras_snn.to_sparse(masked, policy="all")
+    with pytest.raises(ValueError, match="before `to_sparse`"):
+        keras_snn.reinitialize(sparse)

@@ -270,3 +270,15 @@ def test_initial_values_vary_as_those_of_a_dense_kernel():
         values = ops.convert_to_numpy(layer.values)
         assert np.std(values) == pytest.approx(np.std(dense), rel=0.05)
         assert abs(np.mean(values)) < np.std(dense) / 20
+
+
+@pytest.mark.parametrize("channels", [3, 5])
+def test_inputs_of_other_channels_are_refused(channels):
+    """The kernels would read beyond them, or the wrong ones."""
+    for layer, shape in (
+        (SparseConv2D(4, 3, sparsity=0.8), (2, 6, 6)),
+        (SparseDense(8, sparsity=0.8), (3,)),
+    ):
+        layer.build((*shape, 4))
+        with pytest.raises(ValueError, match="axis -1"):
+            layer(np.ones((*shape, channels), "float32"))
