@@ -741,7 +741,13 @@ INSTANCES = [
         drop_by="magnitude",
         **DYNAMIC | {"unit": "steps"},
     ),
-    RigLUpdate(DATA, 3, drop_fraction=0.4, **OF_GRADIENT | DYNAMIC),
+    RigLUpdate(
+        DATA,
+        3,
+        drop_fraction=0.4,
+        **OF_GRADIENT | DYNAMIC | {"pattern": patterns.ConstantFanIn()},
+        ablate=0.3,
+    ),
     SRSTEUpdate("1:4", 3, penalty=0.1),
     SNFSUpdate(
         DATA,

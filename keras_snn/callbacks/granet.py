@@ -169,7 +169,9 @@ class GraNetUpdate(RigLUpdate):
     def get_config(self):
         """The arguments but for the data, which no config can hold."""
         schedule = keras.saving.serialize_keras_object(self.schedule)
-        return {**super().get_config(), "schedule": schedule}
+        config = super().get_config()
+        del config["ablate"]  # Which GraNet does not take.
+        return {**config, "schedule": schedule}
 
     @classmethod
     def from_config(cls, config, data=None):

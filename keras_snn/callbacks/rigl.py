@@ -9,18 +9,26 @@ is dropped falls by a cosine, from 0.3 to none at three quarters of training.
 With a pattern of constant fan-in, or N:M, it is SRigL: "Dynamic Sparse Training
 with Structured Sparsity", https://arxiv.org/abs/2305.02299. The smallest of a
 layer are dropped all the same, and each output, or each group of inputs, grows
-as many as it lacks.
+as many as it lacks. With `ablate`, outputs of few salient weights lose all of
+their inputs, and those that are left share the layer's count.
 
 Differs from the papers: the optimizer takes the step whose gradient an update
 looks at, as in the code of "Do We Actually Need Dense Over-Parameterization?",
 https://arxiv.org/abs/2102.02887, where RigL's has the update in its place;
-counts are rounded where RigL's are cut off; SRigL's ablation of neurons is left
-out.
+counts are rounded where RigL's are cut off. Where SRigL's code takes weights by
+their place, ours takes them by magnitude: of an output that holds more than the
+new fan-in the largest stay, and where those that are left hold fewer than are
+kept, the gradient alone says what is grown.
 """
+
+import dataclasses
 
 import numpy as np
 
+from keras_snn.arithmetic import masks
 from keras_snn.callbacks.bases.by_gradient import ByGradient
+from keras_snn.patterns import AblatedFanIn
+from keras_snn.patterns import ConstantFanIn
 
 
 class RigLUpdate(ByGradient):
@@ -54,11 +62,21 @@ class RigLUpdate(ByGradient):
         grow_init: What grown weights start from: `"zeros"` (default),
             `"random_normal"`, of the standard deviation of the layer's weights,
             or `"random_uniform"`, within their mean magnitude.
+        ablate: SRigL's gamma, in (0, 1], for a pattern of constant fan-in:
+            outputs with fewer salient weights than this share of the fan-in
+            that the layer began with, cut off to an int >= 1, lose all inputs
+            at an update, and may win them back at a later one. Salient are the
+            weights that an update would keep, and as many of the largest
+            gradient as it drops. A layer's count stays what it was, but for a
+            rest of less than one weight for each output that is left. The last
+            masked layer keeps all outputs, other heads of a model do not. 0.3
+            in the authors' configuration. Defaults to None: nothing is ablated.
 
     Raises:
         ValueError: If an argument is out of range, there are no data or, when
             training begins, the model has no masks or takes other inputs, or
-            masks do not have the pattern.
+            masks do not have the pattern, or `ablate` has none of constant
+            fan-in.
         TypeError: If `data` are of another kind.
 
     Example:
@@ -85,6 +103,7 @@ class RigLUpdate(ByGradient):
         loss=None,
         seed=0,
         grow_init="zeros",
+        ablate=None,
     ):
         super().__init__(
             data,
@@ -100,7 +119,55 @@ class RigLUpdate(ByGradient):
             seed=seed,
             grow_init=grow_init,
         )
+        self.ablate = ablate
+        if ablate is not None:
+            self.pattern = _ablated(self.pattern, ablate)
+
+    def prune(self, weights, before, updates, progress):
+        if self.ablate is None:
+            return updates
+        fraction = self.fraction_at(progress)
+        last = list(before)[-1]
+        return {
+            path: update if path == last else self._ablating(update, fraction)
+            for path, update in updates.items()
+        }
+
+    def _ablating(self, update, fraction):
+        """The update, its pattern bound to the outputs that are left."""
+        pattern, mask = update.pattern, update.mask
+        dropped = self.count(update, fraction)
+        kept = pattern.drop_lowest(np.abs(update.weight), mask, dropped)
+        salient = pattern.per_output(
+            kept | masks.top_k(np.abs(update.gradient), dropped)
+        )
+        fan_in, outputs = pattern.fan_in(mask), salient.size
+        # So many outputs, dense, could not hold the layer's count.
+        too_few = fan_in * outputs // (mask.size // outputs)
+        needed = np.sort(salient)[::-1][too_few]
+        needed = min(needed, max(int(self.ablate * fan_in), 1))
+        left = dataclasses.replace(pattern, left=salient >= needed)
+        return dataclasses.replace(update, pattern=left)
 
     def grow(self, update, mask, count):
         scores = np.abs(update.gradient)
         return update.pattern.grow_highest(scores, mask, count)
+
+    def get_config(self):
+        """The arguments but for the data, which no config can hold."""
+        return {**super().get_config(), "ablate": self.ablate}
+
+
+def _ablated(pattern, ablate):
+    number = isinstance(ablate, (int, float)) and not isinstance(ablate, bool)
+    if not number or not 0 < ablate <= 1:
+        raise ValueError(
+            "Argument `ablate` must be in (0, 1], a share of an output's "
+            f"inputs, or None. Received: {ablate=}"
+        )
+    if not isinstance(pattern, ConstantFanIn):
+        raise ValueError(
+            "Argument `ablate` takes outputs out of a constant fan-in: give "
+            f"`pattern=ConstantFanIn()`. Received: {pattern=}"
+        )
+    return AblatedFanIn(pattern.inputs)

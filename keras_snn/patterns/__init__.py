@@ -14,13 +14,16 @@ import re
 from collections.abc import Mapping
 
 from keras_snn.arithmetic import distributions
+from keras_snn.patterns.ablated_fan_in import AblatedFanIn
 from keras_snn.patterns.blocks import Blocks
 from keras_snn.patterns.constant_fan_in import ConstantFanIn
 from keras_snn.patterns.n_m import NM
 from keras_snn.patterns.pattern import Pattern
 
 ANY = Pattern()
-KINDS = {kind.__name__: kind for kind in (NM, ConstantFanIn, Blocks)}
+KINDS = {
+    kind.__name__: kind for kind in (NM, ConstantFanIn, AblatedFanIn, Blocks)
+}
 
 
 def get(pattern):

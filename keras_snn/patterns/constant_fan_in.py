@@ -15,8 +15,8 @@ class ConstantFanIn(Grouped):
 
     "Dynamic Sparse Training with Structured Sparsity" (SRigL),
     https://arxiv.org/abs/2305.02299, where the layer's weights fill a dense
-    matrix of that many columns. With it, `RigLUpdate` is SRigL without the
-    ablation of neurons. A layer's count is rounded to whole fan-ins.
+    matrix of that many columns. With it, `RigLUpdate` is SRigL. A layer's count
+    is rounded to whole fan-ins.
 
     Args:
         inputs: The axes of a kernel that run over inputs, a tuple of ints >= 0.

@@ -149,6 +149,57 @@ def test_srigl(network):
     )
 
 
+def test_srigl_with_ablation(network):
+    """condensed-sparsity, `_get_neurons_to_ablate` and what comes behind it.
+
+    The asserts rule out where it takes weights by their place: of those of no
+    magnitude, and of an output that holds more than the new fan-in.
+    """
+    ablated = []
+
+    def published(before, gradients, number):
+        masks = {}
+        for path, mask in before.masks.items():
+            members, outputs = mask.shape
+            total = int(mask.size * (1 - 0.5))
+            prune = int(mask.sum() * 0.7)
+            keep = mask.sum() - prune
+            weight, score = abs(before.weights[path]), abs(gradients[path])
+            gone = []
+            if path == "first/kernel":  # The last layer stays whole.
+                salient = top(weight, keep) | top(score, prune)
+                by_output = salient.sum(0)
+                least = max(1, int(0.8 * (total // outputs)))
+                in_order = sorted(by_output, reverse=True)
+                least = min(least, in_order[total // members])
+                gone = [n for n in range(outputs) if by_output[n] < least]
+                ablated.append(set(gone))
+            fan_in = total // (outputs - len(gone))
+            left = weight.copy()
+            left[:, gone] = -1
+            kept = top(left, keep)
+            assert not (kept & ~mask).any() and kept.sum(0).max() <= fan_in
+            masks[path] = kept.copy()
+            for out in set(range(outputs)) - set(gone):
+                lifted = np.where(kept[:, out], -1, score[:, out])
+                masks[path][:, out] |= top(lifted, fan_in - kept[:, out].sum())
+        return masks, new(masks, before)
+
+    pattern = keras_snn.patterns.ConstantFanIn()
+    callback = RigLUpdate(
+        drop_fraction=0.7, decay="constant", pattern=pattern, ablate=0.8
+    )
+    two_updates(
+        network,
+        callback,
+        published,
+        pattern=pattern,
+        distribution="uniform",
+    )
+    first, then = ablated
+    assert first and then and first - then, "none came back"
+
+
 def test_granet(network):
     """VITA-Group/GraNet, sparselearning/core.py, `pruning` and the rest.
 

@@ -16,6 +16,7 @@ from keras_snn import snip
 from keras_snn import sparsify
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.patterns import NM
+from keras_snn.patterns import AblatedFanIn
 from keras_snn.patterns import Blocks
 from keras_snn.patterns import ConstantFanIn
 from keras_snn.patterns import for_weights
@@ -180,6 +181,50 @@ def test_rigl_with_a_constant_fan_in_by_hand():
         grown = np.argsort(steepness[:, output])[12 - lacking :]
         expected[grown, output] = True
     np.testing.assert_array_equal(masked.mask_array(), expected)
+
+
+def test_a_small_share_ablates_no_output():
+    """Each has a salient weight, and more are not asked for."""
+    chosen = []
+    for ablate in (None, 0.01):
+        model = model_of(ConstantFanIn())
+        callback = RigLUpdate(
+            (X, Y), drop_fraction=0.3, pattern=ConstantFanIn(), ablate=ablate
+        )
+        callback.update(model, step=7, progress=0.1)
+        callback.update(model, step=8, progress=0.2)
+        chosen.append(get_masks(model))
+    plain, ablating = chosen
+    for path in plain:
+        np.testing.assert_array_equal(ablating[path], plain[path])
+
+
+def test_what_is_left_shares_the_count_of_the_layer():
+    model = model_of(ConstantFanIn())
+    callback = RigLUpdate(
+        (X, Y), 1, end=1.0, pattern=ConstantFanIn(), ablate=1.0
+    )
+    seen = Checks(AblatedFanIn())
+    for _ in range(2):  # The second begins with outputs ablated.
+        model.fit(X, Y, batch_size=2, verbose=0, callbacks=[callback, seen])
+    assert_holds(model, AblatedFanIn())
+    masks = [each["first/kernel"].sum(0) for each in seen.seen]
+    assert any((fan_ins == 0).any() for fan_ins in masks)
+    for fan_ins in masks:
+        assert 48 - np.count_nonzero(fan_ins) < fan_ins.sum() <= 48
+    assert get_masks(model)["last/kernel"].sum(0).tolist() == [6, 6]
+
+
+@pytest.mark.parametrize("ablate", [0, -0.1, 1.1, True, "0.3", np.nan])
+def test_a_share_to_ablate_out_of_range(ablate):
+    with pytest.raises(ValueError, match=r"`ablate` must be in \(0, 1\]"):
+        RigLUpdate(pattern=ConstantFanIn(), ablate=ablate)
+
+
+@pytest.mark.parametrize("pattern", [None, "2:4", Blocks((4, 1))])
+def test_only_a_constant_fan_in_ablates(pattern):
+    with pytest.raises(ValueError, match="give `pattern=ConstantFanIn"):
+        RigLUpdate(pattern=pattern, ablate=0.3)
 
 
 def test_mest_sheds_to_a_smaller_fan_in():

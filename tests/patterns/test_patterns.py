@@ -12,6 +12,7 @@ from keras_snn import patterns
 from keras_snn.arithmetic import distributions
 from keras_snn.masking import layer_kinds
 from keras_snn.patterns import NM
+from keras_snn.patterns import AblatedFanIn
 from keras_snn.patterns import Blocks
 from keras_snn.patterns import ConstantFanIn
 
@@ -80,6 +81,13 @@ def test_blocks_stay_by_their_mean():
     np.testing.assert_array_equal(kept, np.kron([[0, 1], [1, 0]], [[1, 1]] * 2))
 
 
+def test_outputs_may_be_without_inputs_where_it_is_asked():
+    mask = np.array([[1, 0, 1], [1, 0, 1], [0, 0, 0]], bool)
+    assert AblatedFanIn().holds(mask) and not ConstantFanIn().holds(mask)
+    mask[2, 0] = True
+    assert not AblatedFanIn().holds(mask)
+
+
 def test_growth_refills_what_each_group_lacks():
     mask = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], bool)
     weight = np.array([[0.1, 0], [0.2, 0], [0, 3], [0, 4]])
@@ -117,6 +125,26 @@ def test_drop_and_grow_holds(pattern, values, data, seed):
     ):
         assert grown.sum() == mask.sum() and not (dropped & ~grown).any()
         assert pattern.holds(grown)
+
+
+@given(scores, st.integers(1, 7), hnp.arrays(bool, 3), st.integers(0, 2**31))
+def test_outputs_that_are_left_share_the_weights(values, fan_in, left, seed):
+    members, kept = 8, max(np.count_nonzero(left), 3 * fan_in // 8 + 1)
+    left[np.argsort(left)[3 - kept :]] = True
+    rng = np.random.default_rng(seed)
+    mask = ConstantFanIn().random_mask(SHAPE, 3 * fan_in, rng)
+    pattern = AblatedFanIn(left=left)
+    dropped = pattern.drop_lowest(np.abs(values), mask, fan_in)
+    grown = pattern.grow_random(dropped, int((mask & ~dropped).sum()), rng)
+    share = 3 * fan_in // kept
+    assert pattern.per_output(grown).tolist() == [share * n for n in left]
+    assert share <= members and not (dropped & ~grown).any()
+    assert AblatedFanIn().holds(grown)
+    assert AblatedFanIn().fan_in(grown) == fan_in
+    whole = AblatedFanIn(left=np.ones(3, bool))
+    dropped = whole.drop_lowest(np.abs(values), grown, 1)
+    back = whole.grow_random(dropped, int(grown.sum() - dropped.sum()), rng)
+    assert whole.per_output(back).tolist() == [fan_in] * 3
 
 
 @each
@@ -159,7 +187,7 @@ def test_counts_are_whole_fan_ins_and_meet_the_total(sparsity, distribution):
     shapes = {"a": (64, 10), "b": (3, 3, 32, 8), "c": (200, 7)}
     of_layers = dict.fromkeys(shapes, ConstantFanIn())
     weights = {
-        name: SimpleNamespace(weight=np.empty(shape), plain_shape=shape)
+        name: SimpleNamespace(shape=shape, plain_shape=shape)
         for name, shape in shapes.items()
     }
     counts = patterns.counts(of_layers, weights, sparsity, distribution)
@@ -212,7 +240,7 @@ def test_patterns_lie_along_those_axes():
     assert Blocks((4, 1)).along((0,), 3).axes == (0, 2)
 
 
-@pytest.mark.parametrize("pattern", PATTERNS, ids=repr)
+@pytest.mark.parametrize("pattern", [*PATTERNS, AblatedFanIn()], ids=repr)
 def test_a_config_gives_the_pattern_again(pattern):
     assert patterns.get(patterns.serialize(pattern)) == pattern
 
