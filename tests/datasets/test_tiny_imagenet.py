@@ -318,6 +318,7 @@ def test_no_network(monkeypatch):
 
 def test_missing_package(tmp_path, monkeypatch):
     path = zipped(tmp_path, files(train=2))
-    monkeypatch.setitem(sys.modules, "PIL", None)
+    for module in ("PIL", "PIL.Image"):  # Others may have imported both.
+        monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match="pip install Pillow$"):
         read(path)
