@@ -83,7 +83,9 @@ def model_of(
         ]
     )
     for layer in ("first", "last"):
-        dense.get_layer(layer).kernel.assign(WEIGHTS[f"{layer}/kernel"])
+        # A copy: JAX may take over the memory, and train in it.
+        drawn = WEIGHTS[f"{layer}/kernel"].copy()
+        dense.get_layer(layer).kernel.assign(drawn)
     model = keras_snn.sparsify(dense, sparsity, wrapper=wrapper)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     # Compiled as by default, but for XLA, whose compilations take seconds.

@@ -47,7 +47,8 @@ def restore(model, arrays, *, weights=True):
     if not weights:
         pairs = [(v, value) for v, value in pairs[own:] if not value.shape]
     for variable, value in pairs:
-        variable.assign(value)
+        # A copy: JAX may take over the memory, and train in it.
+        variable.assign(np.array(value))
 
 
 def check_fits(model, arrays):
