@@ -8,8 +8,9 @@ https://arxiv.org/abs/1810.02340. Of one mini-batch, a weight's score is
 and the highest of the whole network stay, before any training.
 
 Differs from the paper: scores are not divided by their sum, which changes no
-order; the network keeps its own initialisation; every layer keeps a weight,
-unless `keep_layers=False`.
+order; every layer keeps a weight, unless `keep_layers=False`. From the authors'
+code: BatchNorm has the statistics of the batch, biases are not pruned, and
+weights are not drawn anew behind pruning.
 """
 
 import numpy as np
