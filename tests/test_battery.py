@@ -83,9 +83,7 @@ def model_of(
         ]
     )
     for layer in ("first", "last"):
-        # A copy: JAX may take over the memory, and train in it.
-        drawn = WEIGHTS[f"{layer}/kernel"].copy()
-        dense.get_layer(layer).kernel.assign(drawn)
+        dense.get_layer(layer).kernel.assign(WEIGHTS[f"{layer}/kernel"])
     model = keras_snn.sparsify(dense, sparsity, wrapper=wrapper)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     # Compiled as by default, but for XLA, whose compilations take seconds.

@@ -47,8 +47,7 @@ def restore(model, arrays, *, weights=True):
     if not weights:
         pairs = [(v, value) for v, value in pairs[own:] if not value.shape]
     for variable, value in pairs:
-        # A copy: JAX may take over the memory, and train in it.
-        variable.assign(np.array(value))
+        variable.assign(value)
 
 
 def check_fits(model, arrays):
