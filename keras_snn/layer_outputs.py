@@ -21,8 +21,8 @@ def activations(model, names, x, *, training=False):
 
     Returns:
         A dict of name to a pair, the layer's inputs and outputs: NumPy
-        arrays, or structures of them. Of a layer that runs several times, the
-        last.
+        arrays, or structures of them, in the order in which layers ran. Of a
+        layer that runs several times, the last.
 
     Raises:
         ValueError: If there is no such layer, or several, or it did not run.
@@ -51,7 +51,10 @@ def activations(model, names, x, *, training=False):
                 "A layer must run when the model does, or it has no "
                 f"activations. Received: {name!r}, which did not"
             )
-    return keras.tree.map_structure(ops.convert_to_numpy, seen)
+    return {
+        name: keras.tree.map_structure(ops.convert_to_numpy, each)
+        for name, each in seen.items()
+    }
 
 
 def _noted(call, seen, name):

@@ -35,18 +35,31 @@ def mean_over_models(score, models):
             "Argument `model` must be at least one model, or there is nothing "
             f"to average. Received: model={models!r}"
         )
+    _check_models(models)
+    scores = [score(_loaded(model)) for model in models]
+    return np.mean(scores, axis=0, dtype="float64").astype("float32")
+
+
+def loaded(models):
+    """Models, those that are paths loaded.
+
+    Raises:
+        ValueError: If one is no model, or not built.
+    """
+    _check_models(models)
+    return [_loaded(model) for model in models]
+
+
+def _loaded(model):
+    if isinstance(model, str | os.PathLike):
+        return keras.saving.load_model(model)
+    return model
+
+
+def _check_models(models):
     for model in models:
         if not isinstance(model, str | os.PathLike):
             _check_model(model)
-    scores = [
-        score(
-            keras.saving.load_model(model)
-            if isinstance(model, str | os.PathLike)
-            else model
-        )
-        for model in models
-    ]
-    return np.mean(scores, axis=0, dtype="float64").astype("float32")
 
 
 def outputs_and_targets(model, x, y, batch_size):
@@ -125,6 +138,23 @@ def probabilities(outputs, from_logits):
             f"{outputs.sum(axis=1).max():.4g}, smallest {outputs.min():.4g}"
         )
     return outputs
+
+
+def logarithms(outputs, from_logits):
+    """Outputs as logarithms of the classes' probabilities, all finite.
+
+    Args:
+        outputs: Float array of shape (n, classes).
+        from_logits: Whether they are logits.
+
+    Raises:
+        ValueError: If they should be probabilities and are not.
+    """
+    if not from_logits:
+        smallest = np.finfo("float32").tiny
+        return np.log(np.maximum(probabilities(outputs, False), smallest))
+    outputs = outputs - outputs.max(axis=1, keepdims=True)
+    return outputs - np.log(np.exp(outputs).sum(axis=1, keepdims=True))
 
 
 def gives_logits(model, from_logits):

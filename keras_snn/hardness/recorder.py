@@ -55,7 +55,7 @@ class Recorder(keras.callbacks.Callback):
                 f"a training of {total}"
             )
         if self.path is not None and Path(self.path).exists():
-            self._load()
+            self.load()
 
     def on_epoch_begin(self, epoch, logs=None):
         # Later ones are of a course of training that is not this one.
@@ -107,7 +107,13 @@ class Recorder(keras.callbacks.Callback):
                 records=self._recorded(),
             )
 
-    def _load(self):
+    def load(self):
+        """Takes the records that the file at `path` holds.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If they are of another callback, or of other samples.
+        """
         arrays = read_npz(self.path, KEYS)
         found = str(arrays["recorder"]), str(arrays["fingerprint"])
         if found != self._identity():
