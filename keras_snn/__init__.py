@@ -7,6 +7,7 @@ from keras_snn import flops
 from keras_snn import hardness
 from keras_snn import models
 from keras_snn import patterns
+from keras_snn import plot
 from keras_snn import schedules
 from keras_snn.arithmetic import distributions
 from keras_snn.callbacks.acdc import ACDCUpdate
@@ -18,6 +19,7 @@ from keras_snn.callbacks.bases.mask_update import MaskUpdate
 from keras_snn.callbacks.gmp import GMPUpdate
 from keras_snn.callbacks.granet import GraNetUpdate
 from keras_snn.callbacks.lottery import LotteryTicket
+from keras_snn.callbacks.mask_log import MaskLog
 from keras_snn.callbacks.mest import MESTUpdate
 from keras_snn.callbacks.movement import MovementUpdate
 from keras_snn.callbacks.movement import SoftMovementUpdate
@@ -66,6 +68,7 @@ __all__ = [
     "GraNetUpdate",
     "LotteryTicket",
     "MESTUpdate",
+    "MaskLog",
     "MaskUpdate",
     "MaskedLayer",
     "MovementLayer",
@@ -95,6 +98,7 @@ __all__ = [
     "masked_weights",
     "models",
     "patterns",
+    "plot",
     "prune_by_score",
     "prune_channels",
     "prune_magnitude",

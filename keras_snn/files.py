@@ -106,3 +106,9 @@ def write_csv(path, rows):
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
+
+
+def read_csv(path):
+    """The rows of a CSV file: a list of dicts of column to text."""
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))

@@ -4,13 +4,13 @@ Each takes rows of results, as `run_grid` returns them, and gives a matplotlib
 figure. How a method looks is told by its row of `METHODS`.
 """
 
-from keras_snn.experiments.figures.axes import pyplot
-from keras_snn.experiments.figures.axes import save
 from keras_snn.experiments.figures.bubbles import flops_bubbles
 from keras_snn.experiments.figures.densities import density_lines
 from keras_snn.experiments.figures.images import example_images
 from keras_snn.experiments.figures.lines import accuracy_lines
 from keras_snn.experiments.figures.points import accuracy_points
+from keras_snn.plot.axes import pyplot
+from keras_snn.plot.axes import save
 
 # By name, for a grid in a file.
 FIGURES = {

@@ -1,9 +1,9 @@
 """Accuracy by training FLOPs, bubbles by parameters: Figure 8 (c, d)."""
 
-from keras_snn.experiments.figures import axes as shared
 from keras_snn.experiments.grouping import mean_and_deviation
 from keras_snn.experiments.grouping import panels
 from keras_snn.experiments.grouping import series
+from keras_snn.plot import axes as shared
 
 BEST = 5
 

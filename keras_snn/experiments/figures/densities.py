@@ -2,9 +2,9 @@
 
 import statistics
 
-from keras_snn.experiments.figures import axes as shared
 from keras_snn.experiments.grouping import panels
 from keras_snn.experiments.grouping import series
+from keras_snn.plot import axes as shared
 
 
 def density_lines(results, title):

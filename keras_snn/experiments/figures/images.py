@@ -1,6 +1,6 @@
 """Images of the ends of an order: Figure 1."""
 
-from keras_snn.experiments.figures.axes import pyplot
+from keras_snn.plot.axes import pyplot
 
 
 def example_images(groups, title):

@@ -1,9 +1,9 @@
 """Test accuracy by sparsity: Figures 2, 3, 4, 5 and 9."""
 
-from keras_snn.experiments.figures import axes as shared
 from keras_snn.experiments.grouping import mean_and_deviation
 from keras_snn.experiments.grouping import panels
 from keras_snn.experiments.grouping import series
+from keras_snn.plot import axes as shared
 
 
 def accuracy_lines(results, title):

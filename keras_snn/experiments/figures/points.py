@@ -1,10 +1,10 @@
 """Accuracy of each method, side by side: Figures 6, 8 (a, b), 10, 13, 14."""
 
-from keras_snn.experiments.figures import axes as shared
 from keras_snn.experiments.grouping import accuracies
 from keras_snn.experiments.grouping import mean_and_deviation
 from keras_snn.experiments.grouping import panels
 from keras_snn.experiments.grouping import series
+from keras_snn.plot import axes as shared
 
 
 def accuracy_points(results, title):

@@ -109,3 +109,31 @@ def across(axis, style, text, mean, spread):
     axis.axhspan(
         mean - spread, mean + spread, color=style["color"], alpha=0.13, lw=0
     )
+
+
+def note(axis, text):
+    """Small print in the upper right of a panel."""
+    axis.text(
+        0.97,
+        0.95,
+        text,
+        transform=axis.transAxes,
+        ha="right",
+        va="top",
+        fontsize=8,
+    )
+
+
+def name_rows(axis, names, most=24):
+    """Names the rows of an image; where there are many, every n-th."""
+    every = -(-len(names) // most)
+    axis.set_yticks(range(0, len(names), every), names[::every], fontsize=8)
+
+
+def scale(figure, axis, text, names):
+    """A scale of colours from the first of many lines to the last."""
+    plt = pyplot()
+    shown = plt.cm.ScalarMappable(plt.Normalize(1, len(names)), "viridis_r")
+    bar = figure.colorbar(shown, ax=axis, label=text)
+    bar.ax.yaxis.get_major_locator().set_params(integer=True)
+    return figure
