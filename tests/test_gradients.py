@@ -28,6 +28,17 @@ def test_list_with_an_unconnected_tensor():
         np.testing.assert_allclose(got, expected)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_tensors_beside_the_scalar(compiled):
+    def step(x):
+        return gradient(lambda t: (ops.sum(t**2), [t + 1]), x, has_aux=True)
+
+    x = ops.convert_to_tensor([1.0, 2.0])
+    result, (beside,) = (jit(step) if compiled else step)(x)
+    np.testing.assert_allclose(numpy(result), [2.0, 4.0])
+    np.testing.assert_allclose(numpy(beside), [2.0, 3.0])
+
+
 def test_nothing_connected():
     result = gradient(lambda t: ops.sum(ops.ones((3,))), [ops.ones((2,))])
     np.testing.assert_array_equal(numpy(result)[0], [0, 0])

@@ -12,6 +12,7 @@ from keras_snn.attacks.image_gradient import compiled_image_gradient
 from keras_snn.attacks.image_gradient import image_gradient
 from keras_snn.attacks.image_gradient import variable_values
 from keras_snn.attacks.norms import NORMS
+from keras_snn.attacks.norms import check_ball
 
 
 class GradientAttack:
@@ -30,6 +31,7 @@ class GradientAttack:
         seed: seed of the random start, an integer.
         training: whether the model runs in training mode.
         loss: a Keras loss or its name; by default that of `model.compile`.
+        restarts: from how many random starts to ascend, at least 1.
     """
 
     def __init__(
@@ -43,18 +45,9 @@ class GradientAttack:
         seed=0,
         training=False,
         loss=None,
+        restarts=1,
     ):
-        if norm not in NORMS:
-            raise ValueError(
-                f"Argument `norm` must be one of {sorted(NORMS)}, or there is "
-                f"no ball to stay in. Received: norm={norm!r}"
-            )
-        if not 0 <= eps <= NORMS[norm].largest:
-            raise ValueError(
-                f"Argument `eps` must be in [0, {NORMS[norm].largest}] for "
-                f"norm={norm!r}: pixels are in [0, 1], so 8/255 and not 8. "
-                f"Received: eps={eps}"
-            )
+        check_ball(eps, norm)
         if not 0 < step_size < math.inf and eps > 0:
             raise ValueError(
                 "Argument `step_size` must be positive and finite, or the "
@@ -62,6 +55,13 @@ class GradientAttack:
             )
         checks.check_integer("steps", steps, 1, "or nothing is attacked")
         checks.check_integer("seed", seed, 0, "to draw the same start again")
+        checks.check_integer("restarts", restarts, 1, "or nothing starts")
+        if restarts > 1 and not random_start:
+            raise ValueError(
+                "Argument `restarts` must be 1 without a random start, or all "
+                f"find the same. Received: restarts={restarts}, "
+                f"random_start={random_start}"
+            )
         if loss is not None:
             losses.resolve(loss)
         self.eps = float(eps)
@@ -72,6 +72,7 @@ class GradientAttack:
         self.seed = int(seed)
         self.training = training
         self.loss = loss
+        self.restarts = int(restarts)
 
     def __call__(self, model, x, y, *, batch_size=128):
         """Attack a model's predictions of images.
@@ -101,11 +102,7 @@ class GradientAttack:
         y = checks.check_labels(y, x, model)
         gradient = compiled_image_gradient(model, loss, self.training, y.ndim)
         state = variable_values(model)
-        generator = np.random.default_rng(self.seed)
-        random = getattr(generator, NORMS[self.norm].distribution)
-
-        def draw(shape):
-            return ops.convert_to_tensor(random(size=shape), "float32")
+        draws = [self._drawing(start) for start in range(self.restarts)]
 
         size = min(batch_size, len(x))
         x_adv = np.empty(x.shape, "float32")
@@ -113,10 +110,11 @@ class GradientAttack:
             batch = np.arange(start, start + size) % len(x)
             images = ops.convert_to_tensor(x[batch], "float32")
             labels = ops.convert_to_tensor(y[batch], "float32")
-            changed = self._ascend(
+            changed = self._attack(
                 lambda z, labels=labels: gradient(state, z, labels),
                 images,
-                draw,
+                labels,
+                draws,
             )
             kept = x_adv[start : start + size]
             kept[:] = ops.convert_to_numpy(changed)[: len(kept)]
@@ -144,7 +142,36 @@ class GradientAttack:
             random = getattr(keras.random, NORMS[self.norm].distribution)
             return random(shape, seed=seed)
 
-        return self._ascend(gradient, x, draw)
+        return self._attack(gradient, x, y, [draw] * self.restarts)
+
+    def _drawing(self, start):
+        """Draws of one start, for images in turn, however they are batched."""
+        seed = [self.seed, start] if start else self.seed
+        generator = np.random.default_rng(seed)
+        random = getattr(generator, NORMS[self.norm].distribution)
+        return lambda shape: ops.convert_to_tensor(
+            random(size=shape), "float32"
+        )
+
+    def _attack(self, gradient, x, y, draws):
+        """Of all restarts, keep what is worst for each image.
+
+        A wrong prediction is worse than a right one; among those alike, the
+        higher loss is.
+        """
+        worst = self._ascend(gradient, x, draws[0])
+        for draw in draws[1:]:
+            other = self._ascend(gradient, x, draw)
+            _, loss, outputs = gradient(worst)
+            _, other_loss, other_outputs = gradient(other)
+            wrong = losses.is_wrong(y, outputs)
+            other_wrong = losses.is_wrong(y, other_outputs)
+            worse = (other_wrong & ~wrong) | (
+                (other_wrong == wrong) & (other_loss > loss)
+            )
+            worse = ops.reshape(worse, (-1, *(1,) * (len(x.shape) - 1)))
+            worst = ops.where(worse, other, worst)
+        return worst
 
     def _ascend(self, gradient, x, draw):
         norm = NORMS[self.norm]
@@ -157,7 +184,7 @@ class GradientAttack:
         if self.random_start:
             images = within(x + self.eps * norm.unit_ball(draw, ops.shape(x)))
         for _ in range(self.steps):
-            ascent = norm.steepest(gradient(images))
+            ascent = norm.steepest(gradient(images)[0])
             images = within(images + self.step_size * ascent)
         return images
 
@@ -172,6 +199,7 @@ class GradientAttack:
             "seed": self.seed,
             "training": self.training,
             "loss": keras.saving.serialize_keras_object(self.loss),
+            "restarts": self.restarts,
         }
 
     @classmethod

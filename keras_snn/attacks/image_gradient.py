@@ -1,8 +1,9 @@
-"""The gradient of a model's loss with respect to images."""
+"""The outputs of a model, and the gradient of a loss with respect to images."""
 
 import weakref
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_snn import backend
@@ -17,8 +18,22 @@ def variable_values(model):
     return [ops.stop_gradient(v.value) for v in model.variables]
 
 
+def reseeded_values(model, seed):
+    """Those values, with other seeds in what is random in the model."""
+    weights = {id(v) for v in model.weights}
+    random = np.random.default_rng(seed)
+    values = []
+    for variable in model.variables:
+        value = ops.stop_gradient(variable.value)
+        if id(variable) not in weights:
+            draws = random.integers(2**31, size=variable.shape)
+            value = ops.convert_to_tensor(draws, variable.dtype)
+        values.append(value)
+    return values
+
+
 def image_gradient(model, loss, training, state, images, y):
-    """Differentiate the sum of the images' losses; alters nothing.
+    """Differentiate each image's loss by the image; alters nothing.
 
     Args:
         model: a built Keras model.
@@ -29,7 +44,8 @@ def image_gradient(model, loss, training, state, images, y):
         y: tensor of true classes.
 
     Returns:
-        The gradients, a tensor shaped as `images`.
+        A tuple of the gradients, a tensor shaped as `images`, the losses, of
+        shape (n,), and the model's outputs.
     """
     function = losses.resolve(loss)
     mapping = list(zip(model.variables, state, strict=True))
@@ -37,10 +53,12 @@ def image_gradient(model, loss, training, state, images, y):
     def total_loss(images):
         with keras.StatelessScope(state_mapping=mapping):
             outputs = model(images, training=training)
+            values = function(y, outputs)
             # Not the mean, which in half precision can shrink to zero.
-            return ops.sum(function(y, outputs))
+            return ops.sum(values), (values, outputs)
 
-    return backend.gradient(total_loss, images)
+    gradients, aux = backend.gradient(total_loss, images, has_aux=True)
+    return gradients, *aux
 
 
 def compiled_image_gradient(model, loss, training, label_rank):
@@ -48,16 +66,33 @@ def compiled_image_gradient(model, loss, training, label_rank):
 
     Compiled once a model, however its weights and masks change.
     """
+
+    def function(model, state, images, y):
+        return image_gradient(model, loss, training, state, images, y)
+
+    return _compile(model, (loss, training, label_rank), function)
+
+
+def compiled_outputs(model):
+    """Compile the model in inference mode, as a function `(state, images)`.
+
+    Compiled once a model, however its weights and masks change.
+    """
+
+    def function(model, state, images):
+        mapping = list(zip(model.variables, state, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return ops.stop_gradient(model(images, training=False))
+
+    return _compile(model, "outputs", function)
+
+
+def _compile(model, key, function):
     functions = _compiled.setdefault(model, {})
     # Whether a BatchNorm is frozen is part of the compiled code.
-    trainable = tuple(v.trainable for v in model.variables)
-    key = (loss, training, label_rank, trainable)
+    key = (key, tuple(v.trainable for v in model.variables))
     if key not in functions:
         # Weak, or the cache would keep every model alive.
         reference = weakref.ref(model)
-
-        def function(state, images, y):
-            return image_gradient(reference(), loss, training, state, images, y)
-
-        functions[key] = backend.jit(function)
+        functions[key] = backend.jit(lambda *args: function(reference(), *args))
     return functions[key]

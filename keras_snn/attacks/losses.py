@@ -46,6 +46,14 @@ def resolve(identifier):
     return losses
 
 
+def is_wrong(y, outputs):
+    """Of which images the prediction is wrong, of shape (n,)."""
+    if len(y.shape) == 2 and y.shape[-1] == outputs.shape[-1]:
+        y = ops.argmax(y, axis=-1)
+    predictions = ops.argmax(outputs, axis=-1)
+    return predictions != ops.cast(ops.reshape(y, (-1,)), predictions.dtype)
+
+
 def _encode(y, kind, classes):
     """Class labels as the two cross-entropies take them."""
     one_hot = len(y.shape) == 2 and y.shape[-1] == classes

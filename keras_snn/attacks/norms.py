@@ -1,7 +1,7 @@
 """The balls that bound the change of an image.
 
 Each norm knows how to draw a point of its unit ball, the direction of steepest
-ascent, and the projection onto a ball.
+ascent, the length of a change, and the projection onto a ball.
 """
 
 import math
@@ -25,6 +25,10 @@ class LInf:
     def steepest(self, gradients):
         """The step of length 1 that raises a linear function most."""
         return ops.sign(gradients)
+
+    def length(self, change):
+        """The length of each change, of shape (n, 1, ...)."""
+        return ops.max(ops.abs(change), axis=_axes(change), keepdims=True)
 
     def project(self, change, radius):
         """The nearest change no longer than `radius`."""
@@ -54,15 +58,37 @@ class L2:
         """The step of length 1 that raises a linear function most."""
         return gradients / _lengths(gradients)
 
+    def length(self, change):
+        """The length of each change, of shape (n, 1, ...)."""
+        return _lengths(change)
+
     def project(self, change, radius):
         """The nearest change no longer than `radius`."""
         return change * ops.minimum(1.0, radius / _lengths(change))
 
 
+def _axes(x):
+    return tuple(range(1, len(x.shape)))
+
+
 def _lengths(x):
-    axes = tuple(range(1, len(x.shape)))
-    squares = ops.sum(ops.square(x), axis=axes, keepdims=True)
+    squares = ops.sum(ops.square(x), axis=_axes(x), keepdims=True)
     return ops.maximum(ops.sqrt(squares), TINY)
 
 
 NORMS = {"linf": LInf(), "l2": L2()}
+
+
+def check_ball(eps, norm):
+    """Refuse a norm that is not known, or a radius that is none."""
+    if norm not in NORMS:
+        raise ValueError(
+            f"Argument `norm` must be one of {sorted(NORMS)}, or there is "
+            f"no ball to stay in. Received: norm={norm!r}"
+        )
+    if not 0 <= eps <= NORMS[norm].largest:
+        raise ValueError(
+            f"Argument `eps` must be in [0, {NORMS[norm].largest}] for "
+            f"norm={norm!r}: pixels are in [0, 1], so 8/255 and not 8. "
+            f"Received: eps={eps}"
+        )

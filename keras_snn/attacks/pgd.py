@@ -5,12 +5,14 @@ Resistant to Adversarial Attacks", https://arxiv.org/abs/1706.06083:
 
     x <- clip(project(x + step_size * sign(gradient of the loss at x)), 0, 1)
 
-repeated from a random point of the ball around each image.
+repeated from a random point of the ball around each image; of several such
+starts, what is worst for the image is kept.
 
-Differs from the paper: one random start, no restarts. The model runs in
-inference mode unless `training=True`; the official code of "Robust overfitting
-in adversarially robust deep learning" (https://arxiv.org/abs/2002.11569) and
-of others attacks in training mode while it trains.
+Differs from the paper: with restarts, a wrong prediction is worse than any
+right one, whatever their losses. The model runs in inference mode unless
+`training=True`; the official code of "Robust overfitting in adversarially
+robust deep learning" (https://arxiv.org/abs/2002.11569) and of others attacks
+in training mode while it trains.
 """
 
 import keras
@@ -42,6 +44,9 @@ class PGD(GradientAttack):
             `model.compile`, which also says whether outputs are logits.
             Prefer logits: a softmax that is sure has no gradient left, and an
             attack finds robustness that is not there.
+        restarts: from how many random starts to ascend, `steps` steps each,
+            at least 1. For each image the worst is kept: a wrong prediction,
+            or else the highest loss.
 
     Example:
 
@@ -65,6 +70,7 @@ class PGD(GradientAttack):
         seed=0,
         training=False,
         loss=None,
+        restarts=1,
     ):
         super().__init__(
             eps,
@@ -75,4 +81,5 @@ class PGD(GradientAttack):
             seed=seed,
             training=training,
             loss=loss,
+            restarts=restarts,
         )

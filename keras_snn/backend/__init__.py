@@ -3,7 +3,7 @@
 `tensorflow.py`, `jax.py` and `torch.py` are twins: the same functions and
 class, with the same meaning.
 
-- `gradient(function, tensors)`: the gradient of a scalar function.
+- `gradient(function, tensors, has_aux)`: the gradient of a scalar function.
 - `hessian_vector_product(function, tensors, vectors)`: that of its gradient.
 - `jit(function)`: the function, compiled.
 - `call_kernel(kernel, tensors, shape)`: run compiled code of the CPU.

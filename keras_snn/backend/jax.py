@@ -14,20 +14,23 @@ from keras import tree
 ELSEWHERE = "They run on a CPU, and the tensors are elsewhere."
 
 
-def gradient(function, tensors):
+def gradient(function, tensors, has_aux=False):
     """Differentiate a scalar function, eagerly or in a compiled step.
 
     Args:
         function: takes `tensors`, returns a scalar tensor; must alter nothing,
             as inside a `keras.StatelessScope`.
         tensors: float tensors: one, or a list of them.
+        has_aux: whether `function` returns a pair, of the scalar and tensors
+            that are not differentiated.
 
     Returns:
         The gradients, structured as `tensors`; zeros where `function` does
-        not depend on a tensor.
+        not depend on a tensor. With `has_aux`, a pair of them and the
+        tensors beside the scalar.
     """
     tensors = tree.map_structure(ops.convert_to_tensor, tensors)
-    return jax.grad(function)(tensors)
+    return jax.grad(function, has_aux=has_aux)(tensors)
 
 
 def hessian_vector_product(function, tensors, vectors):

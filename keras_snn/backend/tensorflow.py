@@ -10,26 +10,31 @@ from keras import tree
 ELSEWHERE = "They run on a CPU, and the tensors are elsewhere."
 
 
-def gradient(function, tensors):
+def gradient(function, tensors, has_aux=False):
     """Differentiate a scalar function, eagerly or in a compiled step.
 
     Args:
         function: takes `tensors`, returns a scalar tensor; must alter nothing,
             as inside a `keras.StatelessScope`.
         tensors: float tensors: one, or a list of them.
+        has_aux: whether `function` returns a pair, of the scalar and tensors
+            that are not differentiated.
 
     Returns:
         The gradients, structured as `tensors`; zeros where `function` does
-        not depend on a tensor.
+        not depend on a tensor. With `has_aux`, a pair of them and the
+        tensors beside the scalar.
     """
     tensors = tree.map_structure(ops.convert_to_tensor, tensors)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(tensors)
         value = function(tensors)
+    value, aux = value if has_aux else (value, None)
     gradients = tape.gradient(
         value, tensors, unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
-    return tree.map_structure(tf.convert_to_tensor, gradients)
+    gradients = tree.map_structure(tf.convert_to_tensor, gradients)
+    return (gradients, aux) if has_aux else gradients
 
 
 def hessian_vector_product(function, tensors, vectors):

@@ -7,23 +7,30 @@ from keras import tree
 ELSEWHERE = "They run on a CPU, and the tensors are elsewhere."
 
 
-def gradient(function, tensors):
+def gradient(function, tensors, has_aux=False):
     """Differentiate a scalar function, whatever the gradient mode around it.
 
     Args:
         function: takes `tensors`, returns a scalar tensor; must alter nothing,
             as inside a `keras.StatelessScope`.
         tensors: float tensors: one, or a list of them.
+        has_aux: whether `function` returns a pair, of the scalar and tensors
+            that are not differentiated.
 
     Returns:
         The gradients, structured as `tensors`; zeros where `function` does
-        not depend on a tensor. No tensor's `grad` is touched.
+        not depend on a tensor. With `has_aux`, a pair of them and the
+        tensors beside the scalar. No tensor's `grad` is touched.
     """
     tensors = tree.map_structure(_leaf, tensors)
     with torch.enable_grad():
         value = function(tensors)
+    value, aux = value if has_aux else (value, None)
     gradients = _gradients(value, tree.flatten(tensors))
-    return tree.pack_sequence_as(tensors, gradients)
+    gradients = tree.pack_sequence_as(tensors, gradients)
+    if not has_aux:
+        return gradients
+    return gradients, tree.map_structure(torch.detach, aux)
 
 
 def hessian_vector_product(function, tensors, vectors):

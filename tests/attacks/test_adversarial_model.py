@@ -69,6 +69,23 @@ def test_robust_accuracy_rises(images):
     assert adversarial_accuracy(model, attack, x, y) > before + 0.2
 
 
+def test_restarts_inside_a_step(images):
+    x, y = images
+    for labels in (y, np.eye(4)[y]):
+        losses = []
+        for restarts in (1, 3):
+            keras.utils.set_random_seed(0)
+            attack = PGD(0.2, 0.05, 1, restarts=restarts)
+            loss = (
+                LOGITS_LOSS
+                if labels is y
+                else keras.losses.CategoricalCrossentropy(from_logits=True)
+            )
+            model = adversarial(without_dropout(), attack, loss=loss)
+            losses.append(model.train_on_batch(x, labels))
+        assert losses[1] > losses[0]
+
+
 def test_validation_and_prediction_are_clean(network, images):
     x, y = images
     model = adversarial(network, PGD(0.1, 0.1), metrics=["accuracy"])

@@ -95,6 +95,25 @@ def test_stronger_attacks_leave_less_accuracy(trained, images):
     assert adversarial_accuracy(trained, PGD(0.5, 0.1), x, y) < 0.1
 
 
+def test_restarts_keep_the_worst_of_each_image(trained, images):
+    x, y = images
+    loss = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, reduction=None
+    )
+
+    def badness(x_adv):
+        outputs = trained.predict(x_adv, verbose=0)
+        losses = ops.convert_to_numpy(loss(y, outputs))
+        return losses + 100 * (outputs.argmax(axis=1) != y)
+
+    attack = PGD(0.06, 0.02, 2, restarts=3)
+    found = badness(attack(trained, x, y))
+    once = badness(PGD(0.06, 0.02, 2)(trained, x, y))
+    assert np.all(found >= once - 1e-5) and np.any(found > once + 1e-3)
+    parts = badness(attack(trained, x, y, batch_size=7))
+    np.testing.assert_allclose(parts, found, atol=1e-3)
+
+
 def test_adversarial_accuracy_counts_in_any_encoding(trained, images):
     x, y = images
     expected = trained.evaluate(x, y, verbose=0)[1]
@@ -320,7 +339,7 @@ def margin(y, outputs):
         PGD(),
         PGD(0.5, 0.1, 3, norm="l2", random_start=False, seed=7, training=True),
         PGD(loss=keras.losses.CategoricalCrossentropy(from_logits=True)),
-        PGD(loss="mse"),
+        PGD(loss="mse", restarts=3),
         PGD(loss=margin),
         FGSM(),
         FGSM(0.1, norm="l2", training=True, loss="mse"),
@@ -352,6 +371,8 @@ def test_config_round_trip(attack):
         ({"norm": "l1"}, r"`norm` must be one of \['l2', 'linf'\].*'l1'"),
         ({"seed": -1}, "`seed` must be an int >= 0"),
         ({"seed": None}, "`seed` must be an int"),
+        ({"restarts": 0}, "`restarts` must be an int >= 1"),
+        ({"restarts": 2, "random_start": False}, "without a random start"),
         ({"loss": "no such loss"}, "must be one Keras loss.*no such loss"),
         ({"loss": ["mse", "mae"]}, "must be one Keras loss"),
     ],
