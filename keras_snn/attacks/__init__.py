@@ -6,7 +6,24 @@ Images are floats in [0, 1]; normalisation is a layer inside the model, so that
 
 from keras_snn.attacks.adversarial_accuracy import adversarial_accuracy
 from keras_snn.attacks.adversarial_model import AdversarialModel
+from keras_snn.attacks.adversarial_validation import AdversarialValidation
+from keras_snn.attacks.apgd import APGD
+from keras_snn.attacks.apgd import TargetedAPGD
+from keras_snn.attacks.autoattack import AutoAttack
+from keras_snn.attacks.fab import FAB
 from keras_snn.attacks.fgsm import FGSM
 from keras_snn.attacks.pgd import PGD
+from keras_snn.attacks.square import Square
 
-__all__ = ["FGSM", "PGD", "AdversarialModel", "adversarial_accuracy"]
+__all__ = [
+    "APGD",
+    "FAB",
+    "FGSM",
+    "PGD",
+    "AdversarialModel",
+    "AdversarialValidation",
+    "AutoAttack",
+    "Square",
+    "TargetedAPGD",
+    "adversarial_accuracy",
+]
