@@ -297,6 +297,23 @@ def test_a_loop_of_your_own_passes_gradients_or_data():
         np.testing.assert_array_equal(mask, masks[path])
 
 
+class Failing(keras.callbacks.Callback):
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 2:
+            raise KeyboardInterrupt
+
+
+def test_an_exception_before_the_step_to_note_leaves_nothing_behind():
+    model, callback = model_of(), RigLUpdate(interval=2, end=1.0)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, callback, Failing())
+    noting = model.train_function
+    training = callback._training
+    fit(model, callback, epochs=1)
+    assert model.train_function is not noting
+    assert callback._training is training  # Nothing is compiled once more.
+
+
 class Frozen(keras.Model):
     """Whose step takes no gradient."""
 

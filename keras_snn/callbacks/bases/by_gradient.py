@@ -6,6 +6,7 @@ import numpy as np
 from keras_snn.callbacks.bases.batches import Batches
 from keras_snn.callbacks.bases.drop_and_grow import DropAndGrow
 from keras_snn.callbacks.bases.training_gradients import TrainingGradients
+from keras_snn.callbacks.bases.training_gradients import undo_next
 from keras_snn.checks import check_integer
 from keras_snn.gradients import dense_gradients
 
@@ -74,6 +75,7 @@ class ByGradient(DropAndGrow):
         super().on_train_begin(logs)
         self._awaited = None
         model = self.model
+        undo_next(model)
         if self.data is not None:
             self.data.check_fits(model)
         elif self._training is None or not self._training.serves(model):

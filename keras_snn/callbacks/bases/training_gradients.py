@@ -22,6 +22,18 @@ from keras_snn.masking.mask_state import masked_layers
 from keras_snn.masking.mask_state import masked_weights
 
 
+def undo_next(model):
+    """Puts the train function back where an exception came before its step.
+
+    Args:
+        model: A Keras model, of which a block of steps may be about to be
+            noted.
+    """
+    own = getattr(model.train_function, "instead_of", None)
+    if own is not None:
+        model.train_function = own
+
+
 class TrainingGradients:
     """Notes the gradients of chosen blocks of training steps.
 
@@ -78,6 +90,7 @@ class TrainingGradients:
             model.train_function = own
             return self._function(*args)
 
+        once.instead_of = own
         model.train_function = once
 
     def read(self, model, steps):
