@@ -1,5 +1,7 @@
 """From a model with masks to one that computes sparse, and back."""
 
+import math
+
 import keras
 import numpy as np
 from keras import layers
@@ -91,13 +93,12 @@ def to_sparse(model, policy="auto"):
 
     def convert(layer):
         if isinstance(layer, SparseLayer):  # Without room for more.
-            count = len(layer.positions())
-            config = layer.get_config() | {"nonzeros": count}
+            room = max(len(layer.positions()), 1)
+            config = layer.get_config() | {"nonzeros": room}
             return type(layer).from_config(config)
         if id(layer) not in made:
             return _again(layer)
-        count = int(np.count_nonzero(made[id(layer)].mask_array()))
-        return _sparse(layer, count)
+        return _sparse(layer, made[id(layer)].active_count())
 
     def fill(layer, new):
         if isinstance(layer, SparseLayer):
@@ -195,10 +196,9 @@ def _becomes_sparse(masked, policy):
 
 
 def _sparse(layer, count):
-    config = layer.get_config()
-    options = {key: config[key] for key in SHARED} | {"nonzeros": count}
-    size = int(np.prod(layer.kernel.shape))
-    options["sparsity"] = 1 - count / size
+    config, room = layer.get_config(), max(count, 1)
+    options = {key: config[key] for key in SHARED} | {"nonzeros": room}
+    options["sparsity"] = 1 - room / math.prod(layer.kernel.shape)
     if isinstance(layer, layers.Dense):
         return SparseDense.from_config({"units": layer.units, **options})
     return SparseConv2D.from_config(
@@ -223,6 +223,7 @@ def _dense(layer):
             "kernel_size": layer.kernel_size,
             "strides": layer.strides,
             "padding": layer.padding,
+            "data_format": "channels_last",
             **options,
         }
     )
@@ -286,5 +287,6 @@ def _rebuilt(model, masked, weights, convert, fill):
             if owners[path].index in stored
         },
         requested=None if masked is None else masked.requested_sparsity,
+        keep_layers=False,  # What is empty already stays so.
     )
     return sparse

@@ -20,7 +20,7 @@ from keras_snn.conversion import strip
 from keras_snn.export import conversion
 from keras_snn.export import inputs
 from keras_snn.export.report import ExportReport
-from keras_snn.masking.mask_state import masked_layers
+from keras_snn.masking.mask_state import has_masks
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.weight_owners import weight_owners
 
@@ -47,7 +47,8 @@ def export_tflite(
     kernels when it loads them, so measure latency where the model will run.
 
     Args:
-        model: A built Keras model, with masks (it is stripped) or without.
+        model: A built Keras model, with masks or layers that compute sparse
+            (it is stripped), or without.
         path: Where to write, ending in `.tflite`; a file there is replaced.
         quantize: Store kernels as int8 (dynamic range) rather than sparse.
             LiteRT's default delegate does not run files that are both; zeros
@@ -96,8 +97,8 @@ def export_tflite(
     check_integer("seed", seed, 0, "which random draws derive from")
     _check_built(model)
     conversion.check_installed()
-    kernels = _kernels(model)
-    if masked_layers(model):
+    sparsity = _fraction_of_zeros(model)
+    if has_masks(model):
         model = strip(model)
     signature = inputs.signature(model, samples, batch_size)
     arrays = inputs.sample_arrays(model, signature, samples, seed)
@@ -117,7 +118,7 @@ def export_tflite(
         path,
         *sizes[file],
         *sizes.get(dense, (None, None)),
-        _fraction_of_zeros(kernels),
+        sparsity,
         sparse_tensors,
         difference,
     )
@@ -128,17 +129,19 @@ def _sizes(path):
     return len(content), len(gzip.compress(content, mtime=0))
 
 
-def _kernels(model):
-    if masked_layers(model):
-        return [masked.weight for masked in masked_weights(model).values()]
-    return [owner.weight for owner in weight_owners(model) if owner.is_default]
-
-
-def _fraction_of_zeros(kernels):
-    values = [ops.convert_to_numpy(kernel.value) for kernel in kernels]
-    size = sum(value.size for value in values)
-    zeros = size - sum(int(np.count_nonzero(value)) for value in values)
-    return zeros / size if size else 0.0
+def _fraction_of_zeros(model):
+    """Of the kernels with masks; without any, of those to mask by default."""
+    if has_masks(model):
+        kernels = [(m.weight, m.size) for m in masked_weights(model).values()]
+    else:
+        owners = [o for o in weight_owners(model) if o.is_default]
+        kernels = [(owner.weight, math.prod(owner.shape)) for owner in owners]
+    size = sum(of_kernel for _, of_kernel in kernels)
+    active = sum(
+        int(np.count_nonzero(ops.convert_to_numpy(weight.value)))
+        for weight, _ in kernels
+    )
+    return 1 - active / size if size else 0.0
 
 
 def _compared(file, feed, expected, tolerance):

@@ -29,7 +29,7 @@ import math
 
 from keras_snn.flops.layers import kernels
 from keras_snn.flops.layers import layer_flops
-from keras_snn.masking.mask_state import masked_layers
+from keras_snn.masking.mask_state import has_masks
 from keras_snn.masking.mask_state import masked_weights
 
 
@@ -43,8 +43,11 @@ def layer_densities(model):
     Returns:
         A dict of weight path to float in (0, 1].
     """
-    masks = _own_masks(model)
-    return {path: _density(masks.get(path)) for path in kernels(model)}
+    counts = _own_counts(model)
+    return {
+        path: counts[path] / math.prod(owner.shape) if path in counts else 1.0
+        for path, owner in kernels(model).items()
+    }
 
 
 def inference_flops(model, input_shape=None, masks=None):
@@ -69,20 +72,23 @@ def inference_flops(model, input_shape=None, masks=None):
     inference_flops(resnet18((32, 32, 3), 100))  # about 1.1e9
     ```
     """
-    masks = _own_masks(model) if masks is None else masks
     found = kernels(model)
-    _check_known(masks, found)
-    for path, mask in masks.items():
-        shape = tuple(found[path][1].shape)
-        if mask.shape != shape:
-            raise ValueError(
-                f"The mask of {path!r} must have its weight's shape, {shape}. "
-                f"Received: a mask of shape {mask.shape}"
-            )
+    if masks is None:
+        counts = _own_counts(model)
+    else:
+        _check_known(masks, found)
+        for path, mask in masks.items():
+            shape = found[path].shape
+            if mask.shape != shape:
+                raise ValueError(
+                    f"The mask of {path!r} must have its weight's shape, "
+                    f"{shape}. Received: a mask of shape {mask.shape}"
+                )
+        counts = {path: int(mask.sum()) for path, mask in masks.items()}
     dense = layer_flops(model, input_shape)
     return sum(
-        flops // masks[path].size * int(masks[path].sum())
-        if path in masks
+        flops // math.prod(found[path].shape) * counts[path]
+        if path in counts
         else flops
         for path, flops in dense.items()
     )
@@ -148,18 +154,16 @@ def training_flops(
     return samples * forward * (3 + 2 * attack_steps)
 
 
-def _own_masks(model):
-    if not masked_layers(model):
+def _own_counts(model):
+    """The active weights of each kernel with a mask, by path."""
+    if not has_masks(model):
         return {}
-    masks = {
-        path: masked.mask_array()
-        for path, masked in masked_weights(model).items()
+    weights = masked_weights(model)
+    return {
+        path: weights[path].active_count()
+        for path in kernels(model)
+        if path in weights
     }
-    return {path: masks[path] for path in kernels(model) if path in masks}
-
-
-def _density(mask):
-    return 1.0 if mask is None else float(mask.mean())
 
 
 def _check_known(paths, found):

@@ -10,7 +10,10 @@ import keras
 from keras import layers
 from keras import ops
 
+from keras_snn.compute.sparse_conv import SparseConv2D
+from keras_snn.compute.sparse_dense import SparseDense
 from keras_snn.masking.layer_kinds import TRANSPOSED
+from keras_snn.masking.mask_state import has_masks
 from keras_snn.masking.mask_state import masked_layers
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.weight_owners import weight_owners
@@ -23,8 +26,10 @@ CONVOLUTIONS = (
     layers.DepthwiseConv2D,
     layers.SeparableConv1D,
     layers.SeparableConv2D,
+    SparseConv2D,
 )
-COUNTED = (*CONVOLUTIONS, *TRANSPOSED, layers.Dense, layers.EinsumDense)
+PRODUCTS = (layers.Dense, SparseDense)
+COUNTED = (*CONVOLUTIONS, *TRANSPOSED, *PRODUCTS, layers.EinsumDense)
 
 
 def layer_flops(model, input_shape=None):
@@ -47,18 +52,18 @@ def layer_flops(model, input_shape=None):
     found = kernels(model)
     uses = dict.fromkeys(found, 0)
     paths = {}
-    for path, (layer, weight) in found.items():
-        paths.setdefault(layer, []).append((path, weight))
+    for path, owner in found.items():
+        paths.setdefault(owner.layer, []).append((path, owner.shape))
 
     def count(layer, inputs, outputs):
-        for path, weight in paths[layer]:
-            uses[path] += _uses(layer, weight, inputs.shape, outputs.shape)
+        for path, shape in paths[layer]:
+            uses[path] += _uses(layer, shape, inputs.shape, outputs.shape)
 
     with _watched(paths, count):
         model(_zeros(model, input_shape), training=False)
     return {
-        path: 2 * uses[path] * math.prod(weight.shape)
-        for path, (_, weight) in found.items()
+        path: 2 * uses[path] * math.prod(owner.shape)
+        for path, owner in found.items()
     }
 
 
@@ -69,14 +74,14 @@ def kernels(model):
         model: A built Keras model, with masks or without.
 
     Returns:
-        A dict of weight path, as in `keras_snn.get_masks`, to a pair
-        `(layer, weight)`.
+        A dict of weight path, as in `keras_snn.get_masks`, to the
+        `WeightOwner`.
 
     Raises:
         ValueError: If a layer has a kernel whose FLOPs are not known.
     """
     wrappers = masked_layers(model)
-    masked = masked_weights(model) if wrappers else {}
+    masked = masked_weights(model) if has_masks(model) else {}
     path_of = {id(m.weight): path for path, m in masked.items()}
     owners = {
         id(owner.weight): owner
@@ -90,7 +95,7 @@ def kernels(model):
             continue
         if isinstance(owner.layer, COUNTED):
             path = path_of.get(identity) or _unique(owner.path, taken)
-            found[path] = (owner.layer, owner.weight)
+            found[path] = owner
         elif owner.weight.trainable:
             raise ValueError(
                 "FLOPs are known of Dense, EinsumDense and convolutions alone. "
@@ -106,25 +111,26 @@ def _unique(path, taken):
     return path
 
 
-def _uses(layer, weight, inputs, outputs):
+def _uses(layer, kernel, inputs, outputs):
     """How often each weight of a kernel is multiplied, in one call."""
     if isinstance(layer, layers.EinsumDense):
-        return math.prod(inputs) // _contracted(layer, weight)
-    if isinstance(layer, layers.Dense):
+        return math.prod(inputs) // _contracted(layer, kernel)
+    if isinstance(layer, PRODUCTS):
         return math.prod(inputs[:-1])
     shape = inputs if isinstance(layer, TRANSPOSED) else outputs
-    if layer.data_format == "channels_first":
+    channels_last = isinstance(layer, SparseConv2D)
+    if not channels_last and layer.data_format == "channels_first":
         return shape[0] * math.prod(shape[2:])
     return math.prod(shape[:-1])
 
 
-def _contracted(layer, weight):
+def _contracted(layer, shape):
     """The sizes, multiplied, of the axes that kernel and input share."""
     operands = layer.equation.replace(" ", "").partition("->")[0]
     inputs, kernel = operands.replace("...", "").split(",")
     return math.prod(
         size
-        for letter, size in zip(kernel, weight.shape, strict=True)
+        for letter, size in zip(kernel, shape, strict=True)
         if letter in inputs
     )
 

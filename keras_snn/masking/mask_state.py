@@ -12,7 +12,6 @@ drops them.
 """
 
 import dataclasses
-import math
 import weakref
 
 import keras
@@ -22,6 +21,8 @@ from keras_snn.arithmetic.masks import check_sparsity
 from keras_snn.masking import keras_private
 from keras_snn.masking.masked_layer import MaskedLayer
 from keras_snn.masking.masked_weight import reset
+from keras_snn.masking.nonzero_layer import NonzeroLayer
+from keras_snn.masking.nonzero_layer import check_no_nonzeros
 from keras_snn.masking.nonzero_layer import nonzero_weights
 from keras_snn.masking.weight_owners import weight_owners
 
@@ -41,7 +42,7 @@ def wrapped_by(model, kind):
     """The masked layers of a model, all of one kind.
 
     Raises:
-        ValueError: If one is of another kind.
+        ValueError: If one is of another kind, or a layer stores only nonzeros.
     """
     layers = masked_layers(model)
     if not layers or not all(isinstance(layer, kind) for layer in layers):
@@ -51,6 +52,7 @@ def wrapped_by(model, kind):
             f"Received: {model.name!r}, wrapped by "
             f"{sorted({type(layer).__name__ for layer in layers})}"
         )
+    check_no_nonzeros(model.name, masked_weights(model).values())
     return layers
 
 
@@ -78,18 +80,7 @@ def masked_weights(model):
     }
     ```
     """
-    layers = masked_layers(model)
-    if not layers and model.built:  # Sparse layers may be by themselves.
-        alone = nonzero_weights(weight_owners(model))
-        if alone:
-            return {masked.path: masked for masked in alone}
-    if not layers:
-        raise ValueError(
-            "A model needs masks to be sparse: wrap it first, with "
-            "`model = keras_snn.sparsify(model, sparsity)`, where a sparsity "
-            f"of 0 keeps every weight. Received: {model.name!r}, which has none"
-        )
-    weights, offset = {}, 0
+    layers, found, offset = masked_layers(model), [], 0
     for layer in layers:
         if not layer.built:
             raise ValueError(
@@ -97,16 +88,44 @@ def masked_weights(model):
                 "since masks have the shapes of weights. "
                 f"Received: {layer.name!r}, not yet built"
             )
-        for masked in layer.masked_weights:
-            path, copies = masked.path, 1
-            while path in weights:
-                copies += 1
-                path = f"{masked.path}_{copies}"
-            weights[path] = dataclasses.replace(
-                masked, path=path, index=offset + masked.index
-            )
+        found += [(offset, masked) for masked in layer.masked_weights]
         offset += len(weight_owners(layer.layer))
+    known = {id(masked.weight) for _, masked in found}
+    found += [
+        (offset, masked)
+        for masked in _of_sparse_layers(model)
+        if id(masked.weight) not in known
+    ]
+    if not found:
+        raise ValueError(
+            "A model needs masks to be sparse: wrap it first, with "
+            "`model = keras_snn.sparsify(model, sparsity)`, where a sparsity "
+            f"of 0 keeps every weight. Received: {model.name!r}, which has none"
+        )
+    weights = {}
+    for offset, masked in found:
+        path, copies = masked.path, 1
+        while path in weights:
+            copies += 1
+            path = f"{masked.path}_{copies}"
+        weights[path] = dataclasses.replace(
+            masked, path=path, index=offset + masked.index
+        )
     return weights
+
+
+def has_masks(model):
+    """Whether a model has masks, or layers that store only nonzeros."""
+    return bool(masked_layers(model) or _of_sparse_layers(model))
+
+
+def _of_sparse_layers(model):
+    """The weights of sparse layers, which may be there by themselves."""
+    layers = keras_private.flattened_layers(model)
+    there = any(isinstance(layer, NonzeroLayer) for layer in layers)
+    return (
+        nonzero_weights(weight_owners(model)) if there and model.built else []
+    )
 
 
 def dense_weights(model):
@@ -252,6 +271,27 @@ def write_masks(
         )
 
 
+def move_nonzeros(weights, after, *, kept, optimizer=None):
+    """As `write_masks`, for layers that store only nonzeros, by position.
+
+    Args:
+        weights: Dict of path to `NonzeroWeight`.
+        after: Mapping of path to the flat positions of the nonzeros to be, in
+            increasing order.
+        kept: Mapping of path to bool array: which of the nonzeros as they are
+            keep their value and slots where they stay.
+        optimizer: The Keras optimizer whose slots to reset, or None.
+
+    Raises:
+        ValueError: If a layer has no room. Nothing has changed then.
+    """
+    for path, masked in weights.items():
+        masked.owner.layer.check_room(len(after[path]))
+    for path, masked in weights.items():
+        slots = list(keras_private.slots(optimizer, masked.weight))
+        masked.move(after[path], kept[path], slots)
+
+
 def reset_slots(optimizer, weight, kept):
     """Puts optimizer slots of a weight back to where they start from.
 
@@ -277,9 +317,9 @@ def sparsity(model):
     Raises:
         ValueError: If the model has no masks.
     """
-    masks = get_masks(model).values()
-    size = sum(mask.size for mask in masks)
-    return 1 - sum(int(np.count_nonzero(mask)) for mask in masks) / size
+    weights = masked_weights(model)
+    active = sum(masked.active_count() for masked in weights.values())
+    return 1 - active / total_size(weights)
 
 
 def shapes_of(weights):
@@ -289,7 +329,7 @@ def shapes_of(weights):
 
 def total_size(weights):
     """The number of masked weights, active or not."""
-    return sum(math.prod(shape) for shape in shapes_of(weights).values())
+    return sum(masked.size for masked in weights.values())
 
 
 def _checked(path, mask, weights, keep_layers):

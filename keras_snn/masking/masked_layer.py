@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_snn.masking import keras_private
 from keras_snn.masking.masked_weight import MaskedWeight
+from keras_snn.masking.nonzero_layer import check_no_nonzeros
 from keras_snn.masking.nonzero_layer import nonzero_weights
 from keras_snn.masking.weight_owners import weight_owners
 
@@ -86,6 +87,8 @@ class MaskedLayer(keras.layers.Wrapper):
     def build(self, input_shape=None):
         super().build(input_shape)
         owners = weight_owners(self.layer)
+        if self.keeps_inactive:
+            check_no_nonzeros(self.layer.name, nonzero_weights(owners))
         self._masked = [
             MaskedWeight(
                 owner.path,

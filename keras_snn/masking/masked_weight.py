@@ -1,6 +1,7 @@
 """A weight and its mask, as methods see them, wherever they are kept."""
 
 import dataclasses
+import math
 
 import keras
 import numpy as np
@@ -55,6 +56,15 @@ class MaskedWeight:
     def plain_shape(self):
         """Its shape, a kernel of EinsumDense as `(in, out)`."""
         return self.owner.plain_shape
+
+    @property
+    def size(self):
+        """How many weights there are, active or not."""
+        return math.prod(self.shape)
+
+    def active_count(self):
+        """How many of them are active."""
+        return int(np.count_nonzero(self.mask_array()))
 
     def weight_array(self):
         """The weight's value, a NumPy array."""

@@ -6,7 +6,6 @@ would have, so that the same draws make the same masks.
 """
 
 import dataclasses
-import math
 
 import keras
 import numpy as np
@@ -91,16 +90,19 @@ class NonzeroWeight(MaskedWeight):
 
     computes = "sparse"
 
+    def active_count(self):
+        return len(self.owner.layer.positions())
+
     def weight_array(self):
         return self.scattered(ops.convert_to_numpy(self.weight.value))
 
     def mask_array(self):
-        mask = np.zeros(math.prod(self.shape), bool)
+        mask = np.zeros(self.size, bool)
         mask[self.owner.layer.positions()] = True
         return mask.reshape(self.shape)
 
     def scattered(self, array):
-        kernel = np.zeros(math.prod(self.shape), array.dtype)
+        kernel = np.zeros(self.size, array.dtype)
         positions = self.owner.layer.positions()
         kernel[positions] = array[: len(positions)]
         return kernel.reshape(self.shape)
@@ -112,14 +114,30 @@ class NonzeroWeight(MaskedWeight):
         return room
 
     def write(self, mask, kept, start, slots):
+        after = np.flatnonzero(mask)
+        kept = kept.flat[self.owner.layer.positions()]
+        start = np.broadcast_to(start, self.shape).flat[after]
+        self.move(after, kept, slots, start)
+
+    def move(self, after, kept, slots, start=0.0):
+        """As `write`, without an array of the kernel's shape.
+
+        Args:
+            after: Where the nonzeros are to be: an increasing array of flat
+                positions.
+            kept: Bool array, of the nonzeros as they are: which stay, with
+                their slots, where they are in `after`.
+            slots: Pairs of a slot and the value that it starts from.
+            start: What the others start from: a float, or an array as long as
+                `after`.
+        """
         layer = self.owner.layer
-        before, after = layer.positions(), np.flatnonzero(mask)
+        before = layer.positions()
         # Where each nonzero was, if it stays; those behind the last one are 0.
         was = np.searchsorted(before, after)
         there = np.append(before, -1)[was] == after
         was = np.where(there, was, 0)
-        stays = there & kept.flat[after]
-        start = np.broadcast_to(start, self.shape).flat[after]
+        stays = there & np.append(kept, False)[was]
         values = ops.convert_to_numpy(self.weight.value)[was]
         moved = [
             np.where(stays, ops.convert_to_numpy(slot.value)[was], at_first)
@@ -138,6 +156,26 @@ class NonzeroWeight(MaskedWeight):
         """There is nothing outside the mask."""
 
 
+def check_no_nonzeros(name, weights):
+    """Refuses layers without weights outside the masks, which would be trained.
+
+    Args:
+        name: The model's, for the error.
+        weights: `MaskedWeight`s.
+
+    Raises:
+        ValueError: If one is a `NonzeroWeight`.
+    """
+    paths = [each.path for each in weights if each.computes == "sparse"]
+    if paths:
+        raise ValueError(
+            "Weights outside the masks cannot be trained in layers that store "
+            "only their nonzeros: apply this method to a model of dense "
+            f"layers, such as `to_dense` makes. Received: {name!r}, where "
+            f"{paths} compute sparse"
+        )
+
+
 def nonzero_weights(owners):
     """Those of `weight_owners` that are the nonzeros of a kernel.
 
@@ -146,6 +184,10 @@ def nonzero_weights(owners):
     """
     return [
         NonzeroWeight(owner.path, owner, None, owner.index)
-        for owner in owners
-        if isinstance(owner, NonzeroOwner)
+        for owner in nonzero_owners(owners)
     ]
+
+
+def nonzero_owners(owners):
+    """Those of `weight_owners` that are the nonzeros of a kernel."""
+    return [owner for owner in owners if isinstance(owner, NonzeroOwner)]

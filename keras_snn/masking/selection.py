@@ -4,6 +4,7 @@ import inspect
 
 import keras
 
+from keras_snn.masking.nonzero_layer import nonzero_owners
 from keras_snn.masking.weight_owners import weight_owners
 
 
@@ -20,7 +21,7 @@ def chosen_owners(model, include=None, exclude=None):
 
     Raises:
         ValueError: If a name matches nothing, a weight is both included and
-            excluded, or none is left.
+            excluded or of a layer that stores only nonzeros, or none is left.
         TypeError: If `include` or `exclude` is of another kind.
     """
     owners = weight_owners(model)
@@ -31,6 +32,14 @@ def chosen_owners(model, include=None, exclude=None):
         raise ValueError(
             "A weight is either included or excluded. "
             f"Received: both `include` and `exclude` match {both}"
+        )
+    sparse = sorted(
+        o.path for o in nonzero_owners(owners) if o.path in included
+    )
+    if sparse:
+        raise ValueError(
+            "A layer that stores only nonzeros has masks without a wrapper, so "
+            f"it is not to be included. Received: `include` matches {sparse}"
         )
     chosen = [
         owner

@@ -12,7 +12,6 @@ import gc
 import weakref
 
 import keras
-import numpy as np
 
 from keras_snn import backend
 from keras_snn.masking import keras_private
@@ -142,9 +141,9 @@ class SparseModel:
         `keras_snn.summary` shows each mask.
         """
         self._wrapped_model.summary(*args, print_fn=print_fn, **kwargs)
-        masks = [m.mask_array() for m in masked_weights(self).values()]
-        size = sum(mask.size for mask in masks)
-        active = sum(int(np.count_nonzero(mask)) for mask in masks)
+        weights = masked_weights(self).values()
+        size = sum(masked.size for masked in weights)
+        active = sum(masked.active_count() for masked in weights)
         line = f" Masked params: {size:,}, of which {active:,} are active\n"
         (print_fn or print)(line)
 

@@ -3,7 +3,6 @@
 import math
 
 import keras
-import numpy as np
 
 from keras_snn.masking.mask_state import masked_layers
 from keras_snn.masking.mask_state import masked_weights
@@ -38,14 +37,11 @@ def summary(model, *, line_length=None, print_fn=None):
     computes = {masked.computes for masked in weights.values()}
     for column in ("Weight", "Shape"):
         table.add_column(column, footer="Total" if column == "Weight" else "")
-    sizes, actives = [], []
-    rows = []
-    for path, masked in weights.items():
-        mask = masked.mask_array()
-        sizes.append(mask.size)
-        actives.append(int(np.count_nonzero(mask)))
-        rows.append((masked, path, mask.shape, sizes[-1], actives[-1]))
-    size, active = sum(sizes), sum(actives)
+    rows = [
+        (masked, path, masked.shape, masked.size, masked.active_count())
+        for path, masked in weights.items()
+    ]
+    size, active = (sum(row[place] for row in rows) for place in (3, 4))
     for column, total in (
         ("Size", f"{size:,}"),
         ("Active", f"{active:,}"),

@@ -5,6 +5,7 @@ from keras import layers
 from keras import ops
 
 import keras_snn
+from keras_snn import schedules
 from keras_snn.compute.sparse_conv import SparseConv2D
 from keras_snn.compute.sparse_dense import SparseDense
 from keras_snn.masking.mask_state import masked_weights
@@ -83,6 +84,106 @@ def test_room_for_more_is_given_up(masked):
     assert 0 < layer.nonzeros < sparse.get_layer("block").layers[0].nonzeros
     assert layer.nonzeros == len(layer.positions()) == layer.values.shape[0]
     assert_same(sparse, keras_snn.to_sparse(sparse))
+
+
+def test_a_layer_without_nonzeros_computes_sparse(masked):
+    """Which the study of layer collapse leaves."""
+    empty = {"block/hidden/kernel": np.zeros((288, 64), bool)}
+    keras_snn.set_masks(masked, empty, keep_layers=False)
+    sparse = keras_snn.to_sparse(masked, "all")
+    assert kinds(sparse)["block/hidden/kernel"] is SparseDense
+    assert_same(masked, sparse)
+    assert_same(masked, keras_snn.to_sparse(sparse, "all"))
+    assert_same(masked, keras_snn.to_dense(sparse))
+    masked = keras_snn.to_sparse(masked)  # Where it stays masked.
+
+
+def test_convolutions_stay_channels_last(masked):
+    sparse = keras_snn.to_sparse(masked, "all")
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        dense = keras_snn.to_dense(sparse)
+    finally:
+        keras.config.set_image_data_format(before)
+    assert dense.get_layer("conv1").data_format == "channels_last"
+    assert_same(masked, dense)
+
+
+def by_themselves():
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 4)),
+            SparseConv2D(8, 3, 0.8, name="conv"),
+            layers.Flatten(),
+            SparseDense(16, 0.8, activation="relu", name="hidden"),
+            layers.Dense(3, name="last"),
+        ]
+    )
+
+
+def test_layers_of_your_own_are_stripped():
+    model = by_themselves()
+    plain = keras_snn.strip(model)
+    assert [type(layer) for layer in plain.layers[::2]] == [
+        layers.Conv2D,
+        layers.Dense,
+    ]
+    np.testing.assert_allclose(
+        outputs_of(model), ops.convert_to_numpy(plain(X)), atol=1e-5
+    )
+
+
+def test_layers_beside_a_wrapper_are_found():
+    """A model with a masked layer and a sparse one, both put there by hand."""
+    inputs = keras.Input((8,))
+    x = keras_snn.MaskedLayer(layers.Dense(9, name="a"))(inputs)
+    outputs = SparseDense(5, 0.8, name="b")(x)
+    model = keras.Model(inputs, outputs)
+    weights = masked_weights(model)
+    assert list(weights) == ["a/kernel", "b/kernel"]
+    assert len({masked.index for masked in weights.values()}) == 2
+    assert keras_snn.sparsity(model) == pytest.approx(1 - (72 + 9) / (72 + 45))
+    with pytest.raises(ValueError, match="taken apart"):
+        keras_snn.strip(model)
+
+
+@pytest.mark.parametrize(
+    "wrapper", [keras_snn.StraightThroughLayer, keras_snn.MovementLayer]
+)
+def test_no_weights_outside_the_masks_to_train(wrapper):
+    with pytest.raises(ValueError, match="store only their nonzeros"):
+        keras_snn.sparsify(by_themselves(), 0.5, wrapper=wrapper)
+    inputs = keras.Input((8,))
+    x = wrapper(layers.Dense(8, name="a"))(inputs)
+    outputs = SparseDense(5, 0.8, name="b")(x)
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", "mse")
+    before = [w.numpy() for w in model.weights]
+    methods = (
+        [keras_snn.SRSTEUpdate("2:4"), keras_snn.TopKASTUpdate(0.8, 0.5)]
+        if wrapper is keras_snn.StraightThroughLayer
+        else [
+            keras_snn.MovementUpdate(
+                schedules.DuringTraining(0.8, begin=0, end=0.8, interval=2)
+            )
+        ]
+    )
+    x, y = np.ones((4, 8), "float32"), np.ones((4, 5), "float32")
+    for method in methods:
+        with pytest.raises(ValueError, match="cannot be trained"):
+            model.fit(x, y, verbose=0, callbacks=[method])
+    for weight, value in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), value)
+
+
+def test_what_is_sparse_already_is_not_to_be_included():
+    model = by_themselves()
+    with pytest.raises(ValueError, match="masks without a wrapper"):
+        keras_snn.sparsify(model, 0.5, include=SparseDense)
+    masked = keras_snn.sparsify(model, 0.5)  # All else is wrapped.
+    paths = "conv/kernel", "hidden/kernel", "last/kernel"
+    assert tuple(masked_weights(masked)) == paths
 
 
 def test_where_it_pays(tmp_path):

@@ -103,6 +103,16 @@ def test_sparse_file_is_small_and_gives_the_models_outputs(exported):
     )
 
 
+@here
+def test_layers_that_compute_sparse_are_stripped(tmp_path):
+    model = keras.Sequential(
+        [keras.Input((64,)), keras_snn.SparseDense(128, 0.9), layers.Dense(4)]
+    )
+    report = export_tflite(model, tmp_path / "model.tflite")
+    assert report.sparsity == pytest.approx(0.9, abs=1e-3)
+    assert report.sparse_tensors >= 1
+
+
 def test_report_tells_what_was_written(exported):
     model, report = exported
     content = report.path.read_bytes()

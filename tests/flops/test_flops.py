@@ -68,6 +68,33 @@ def test_uses_of_each_weight(shape, layer, uses):
     assert list(layer_flops(model).values()) == expected
 
 
+def test_layers_that_store_only_nonzeros():
+    model = keras.Sequential(
+        [
+            keras.Input((8, 6, 2)),
+            keras_snn.SparseConv2D(4, 3, 0.75, padding="same", name="conv"),
+            layers.GlobalAveragePooling2D(),
+            keras_snn.SparseDense(5, 0.8, name="dense"),
+            layers.Dense(3, name="last"),
+        ]
+    )
+    assert layer_flops(model) == {
+        "conv/kernel": 2 * 72 * 48,
+        "dense/kernel": 2 * 20,
+        "last/kernel": 2 * 15,
+    }
+    assert inference_flops(model) == 2 * 18 * 48 + 2 * 4 + 2 * 15
+    assert layer_densities(model) == {
+        "conv/kernel": 0.25,
+        "dense/kernel": 0.2,
+        "last/kernel": 1.0,
+    }
+    masked = keras_snn.sparsify(network(), 0.8, "uniform")
+    sparse = keras_snn.to_sparse(masked, "all")
+    assert layer_flops(sparse) == layer_flops(masked)
+    assert training_flops(sparse, 10) == training_flops(masked, 10)
+
+
 @pytest.mark.skipif(
     keras.backend.backend() == "tensorflow", reason="not on a CPU"
 )
