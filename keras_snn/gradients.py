@@ -11,6 +11,7 @@ from keras_snn.backend import gradient
 from keras_snn.checks import check_inputs
 from keras_snn.masking import keras_private
 
+BLOCK = 1 << 20  # Weights of a layer whose gradient is held at a time.
 LOSS_SCALES = 2.0**15, 2.0**10, 2.0**5, 1.0  # Of float16, the first that fits.
 
 
@@ -134,7 +135,8 @@ class LayerGradients(collections.abc.Mapping):
 
     Such a layer's gradient is the product of its inputs with the gradient by
     its outputs. Both are found for all layers at once, and multiplied when the
-    gradient is asked for: no more than one of them need be held.
+    gradient is asked for: no more than one of them need be held, or a block of
+    one.
 
     Args:
         found: Dict of path to NumPy array: the others.
@@ -179,19 +181,43 @@ class LayerGradients(collections.abc.Mapping):
     def __getitem__(self, path):
         if path in self._found:
             return self._found[path]
+        return self._of_channels(path, slice(None))
+
+    def blocks(self, path):
+        """The gradient of a layer piece by piece.
+
+        Yields:
+            Pairs of the flat position at which a piece begins, and the piece,
+            an array. In order; a kernel of rank 2 comes by rows, another whole.
+        """
+        if path in self._found or len(self._layers[path].kernel_shape) != 2:
+            yield 0, self[path]
+            return
+        inputs, outputs = self._layers[path].kernel_shape
+        rows = max(BLOCK // outputs, 1)
+        for row in range(0, inputs, rows):
+            yield row * outputs, self._of_channels(path, slice(row, row + rows))
+
+    def _of_channels(self, path, channels):
+        """The gradient by the part of a kernel that reads these channels."""
         layer = self._layers[path]
-        total = np.zeros(layer.kernel_shape, "float32")
+        *sizes, inputs, outputs = layer.kernel_shape
+        shape = (*sizes, len(range(inputs)[channels]), outputs)
+        total = np.zeros(shape, "float32")
         for inputs, upstream in zip(
             self._inputs[path], self._upstream[path], strict=True
         ):
-            inputs = ops.convert_to_tensor(inputs)
+            inputs = ops.convert_to_tensor(inputs[..., channels])
 
             def product(kernel, inputs=inputs, upstream=upstream):
                 return ops.sum(layer.dense_product(inputs, kernel) * upstream)
 
-            kernel = ops.zeros(layer.kernel_shape, inputs.dtype)
+            kernel = ops.zeros(shape, inputs.dtype)
             total += ops.convert_to_numpy(gradient(product, kernel))
         return total
+
+    def __contains__(self, path):  # Without making it.
+        return path in self._found or path in self._layers
 
     def __iter__(self):
         return iter({**self._found, **self._layers})

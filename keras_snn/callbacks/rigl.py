@@ -88,6 +88,8 @@ class RigLUpdate(ByGradient):
     ```
     """
 
+    by_position = True
+
     def __init__(
         self,
         data=None,
@@ -152,6 +154,10 @@ class RigLUpdate(ByGradient):
     def grow(self, update, mask, count):
         scores = np.abs(update.gradient)
         return update.pattern.grow_highest(scores, mask, count)
+
+    def grow_at(self, update, positions, count):
+        scores = ((begin, np.abs(g)) for begin, g in update.gradient)
+        return masks.grown_by_score(positions, scores, count)
 
     def get_config(self):
         """The arguments but for the data, which no config can hold."""

@@ -56,6 +56,8 @@ class SETUpdate(DropAndGrow):
     ```
     """
 
+    by_position = True
+
     def __init__(
         self,
         interval=4,
@@ -101,6 +103,9 @@ class SETUpdate(DropAndGrow):
 
     def grow(self, update, mask, count):
         return update.pattern.grow_random(mask, count, update.rng)
+
+    def grow_at(self, update, positions, count):
+        return masks.grown_at_random(positions, update.size, count, update.rng)
 
     def get_config(self):
         """The arguments."""

@@ -95,8 +95,8 @@ class SparseLayer(NonzeroLayer):
                 initializer=self.bias_initializer,
                 regularizer=self.bias_regularizer,
             )
-        positions = masks.generator(self.seed, 0, 0).choice(
-            size, min(self.nonzeros, size), replace=False, shuffle=False
+        positions = masks.drawn(
+            size, min(self.nonzeros, size), masks.generator(self.seed, 0, 0)
         )
         positions.sort()
         drawn = Topology.of_positions(

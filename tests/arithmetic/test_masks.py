@@ -101,6 +101,44 @@ def test_generator_tells_steps_and_tensors_apart():
     assert len(draws) == 4
 
 
+@given(shapes, seeds(), st.data())
+def test_growth_by_position_is_growth_of_masks(shape, seed, data):
+    mask = data.draw(hnp.arrays(bool, shape))
+    values = data.draw(
+        hnp.arrays(np.float32, shape, elements=st.integers(-3, 3))
+    )
+    inactive, positions = np.flatnonzero(~mask), np.flatnonzero(mask)
+    k = data.draw(st.integers(0, len(inactive)))
+    chosen = np.random.default_rng(seed).choice(
+        inactive, k, replace=False, shuffle=False
+    )
+    expected = mask.copy()
+    expected.flat[chosen] = True
+    grown = masks.grow_random(mask, k, np.random.default_rng(seed))
+    np.testing.assert_array_equal(grown, expected)
+    step = data.draw(st.integers(1, mask.size))
+    flat = values.ravel()
+    blocks = [(b, flat[b : b + step]) for b in range(0, mask.size, step)]
+    np.testing.assert_array_equal(
+        masks.grown_by_score(positions, blocks, k),
+        np.flatnonzero(masks.grow_highest(values, mask, k)),
+    )
+
+
+@pytest.mark.parametrize("k", [0, 300, 6_000, 20_000, 29_999, 30_000])
+def test_many_are_drawn_without_a_list_of_all(k, monkeypatch):
+    monkeypatch.setattr(masks, "AT_ONCE", 0)
+    total, size = np.zeros(30_000, int), 30_000
+    for seed in range(10):
+        chosen = masks.drawn(size, k, np.random.default_rng(seed))
+        assert len(np.unique(chosen)) == len(chosen) == k
+        total[chosen] += 1
+    halves = total.reshape(2, -1).sum(1)  # Of 10 k, 5 k each but for chance.
+    assert abs(halves[0] - halves[1]) < 5 * (10 * k) ** 0.5 + 1
+    again = masks.drawn(size, k, np.random.default_rng(9))
+    np.testing.assert_array_equal(np.sort(chosen), np.sort(again))
+
+
 def test_random_mask_is_uniform():
     rng = np.random.default_rng(0)
     total = sum(masks.random_mask((10,), 3, rng) for _ in range(2000))

@@ -1,5 +1,7 @@
 """Masked and sparse, the same training gives the same masks and weights."""
 
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
@@ -12,9 +14,12 @@ from keras_snn import LotteryTicket
 from keras_snn import RigLUpdate
 from keras_snn import SETUpdate
 from keras_snn import get_masks
+from keras_snn import gradients
 from keras_snn import schedules
 from keras_snn.compute.sparse_layer import SparseLayer
 from keras_snn.masking.mask_state import masked_weights
+from keras_snn.masking.masked_weight import MaskedWeight
+from keras_snn.masking.nonzero_layer import NonzeroWeight
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 4, 4, 3)).astype("float32")
@@ -83,7 +88,7 @@ def pair(sparsity, optimizer):
 
 def fit(model, *callbacks, epochs=3):
     watch = Watch()
-    model.fit(
+    history = model.fit(
         X,
         Y,
         batch_size=8,
@@ -93,6 +98,7 @@ def fit(model, *callbacks, epochs=3):
         callbacks=[*callbacks, watch],
     )
     assert not watch.traces, "a mask update recompiled"
+    return history.history
 
 
 def assert_same(masked, sparse):
@@ -145,11 +151,59 @@ METHODS = {
 def test_callbacks(method, optimizer):
     models = pair(0.3 if method == "GMP" else 0.75, optimizer)
     before = get_masks(models[0])
-    for model in models:
-        fit(model, METHODS[method]())
+    logs = [fit(model, METHODS[method]()) for model in models]
+    for name in {"sparsity", "exploration"} & set(logs[0]):
+        assert logs[0][name] == logs[1][name], name
     assert_same(*models)
     after = get_masks(models[1])
     assert all((before[path] != after[path]).any() for path in before)
+
+
+def test_gradients_in_blocks(monkeypatch):
+    monkeypatch.setattr(gradients, "BLOCK", 50)
+    models = pair(0.75, sgd)
+    for model in models:
+        fit(model, METHODS["RigL"](), epochs=2)
+    assert_same(*models)
+
+
+@pytest.mark.parametrize("method", ["SET", "RigL"])
+def test_kernels_are_never_held(method, monkeypatch):
+    """Nor masks of their shape, 4 GB where SET is to be measured."""
+    for name in ("mask_array", "weight_array", "write"):
+        monkeypatch.delattr(NonzeroWeight, name)
+        monkeypatch.delattr(MaskedWeight, name)
+    monkeypatch.setattr(gradients.LayerGradients, "__getitem__", None)
+    monkeypatch.setattr(gradients, "BLOCK", 2**14)
+    units = 2**16 if method == "SET" else 2**9
+    model = keras.Sequential(
+        [
+            keras.Input((48,)),
+            keras_snn.SparseDense(units, 0.99, activation="relu"),
+            keras_snn.SparseDense(units, 1 - 2 / units, activation="relu"),
+            keras_snn.SparseDense(4, 0.7),
+        ]
+    )
+    jit_compile = keras.backend.backend() == "jax"
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, jit_compile=jit_compile)
+    x, before = X.reshape(24, 48), model.layers[1].positions()
+    callback = {
+        "SET": SETUpdate(1),
+        "RigL": RigLUpdate((x, Y), 1, batch_size=8, unit="epochs"),
+    }[method]
+    history = model.fit(x, Y, epochs=2, verbose=0, callbacks=[callback])
+    after = model.layers[1].positions()
+    assert len(before) == len(after) == len(np.unique(after))
+    moved = len(np.setdiff1d(after, before))
+    explored = history.history["exploration"][-1] * (52 + units) * units
+    assert explored >= len(before) + moved > len(before)
+    if method == "SET":
+        tracemalloc.start()
+        callback.update(model, 2, 0.5)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < units * units / 64
 
 
 def test_lottery_ticket_and_snip():

@@ -1,6 +1,7 @@
 """Sparse layers compute what dense ones of the same kernel do."""
 
 import sys
+import tracemalloc
 import warnings
 
 import keras
@@ -246,6 +247,17 @@ def test_more_than_an_int32_counts_is_refused():
     layer = SparseDense(2**21, 0.999)
     with pytest.raises(ValueError, match="2147483647 nonzeros"):
         layer.build((None, 2**21))
+
+
+def test_of_the_kernel_nothing_but_its_nonzeros_is_ever_held():
+    size = 2**25  # Of which a list takes 256 MB.
+    layer = SparseDense(2**12, 0.93)
+    tracemalloc.start()
+    layer.build((None, 2**13))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert layer.nonzeros == round(0.07 * size)
+    assert peak < 64 * layer.nonzeros < 0.6 * 8 * size
 
 
 def test_nothing_left_is_refused():

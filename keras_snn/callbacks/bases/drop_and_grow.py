@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from keras import ops
 
 from keras_snn import patterns
 from keras_snn.arithmetic import masks
@@ -13,9 +14,9 @@ from keras_snn.callbacks.bases.mask_update import MaskUpdate
 from keras_snn.checks import check_integer
 from keras_snn.choosing.by_score import active_masks
 from keras_snn.masking.mask_state import checked_optimizer
-from keras_snn.masking.mask_state import get_masks
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import method_state
+from keras_snn.masking.mask_state import move_nonzeros
 from keras_snn.masking.mask_state import total_size
 from keras_snn.masking.mask_state import write_masks
 
@@ -40,6 +41,10 @@ class Update:
             returns it; None where the method needs none.
         rng: The NumPy generator of this weight in this update.
         pattern: What its masks must be.
+        positions: Where the nonzeros of a kernel are, of which only these are
+            stored: `weight` and `mask` are theirs alone then, and `given`
+            comes in blocks. None where arrays are of the kernel's shape.
+        size: How many weights the kernel has.
     """
 
     weight: np.ndarray
@@ -47,10 +52,15 @@ class Update:
     given: np.ndarray | Callable | None = None
     rng: np.random.Generator | None = None
     pattern: patterns.Pattern = patterns.ANY
+    positions: np.ndarray | None = None
+    size: int | None = None
 
     @property
     def gradient(self):
-        """The gradient of every weight, made when it is asked for."""
+        """The gradient of every weight, made when it is asked for.
+
+        By position, in blocks: pairs of where one begins, and its array.
+        """
         return self.given() if callable(self.given) else self.given
 
 
@@ -63,10 +73,13 @@ class DropAndGrow(MaskUpdate):
     trained. Layers whose mask is full stay as they are, and so do frozen ones,
     where what is grown would stay 0.
 
-    Subclasses define `drop` and `grow`: arrays in, a mask out. `state` keeps
-    what must survive a resume. `logs` of an epoch have `exploration`, the share
-    of weights that have ever been active: R_s of "Do We Actually Need Dense
-    Over-Parameterization?", https://arxiv.org/abs/2102.02887.
+    Subclasses define `drop` and `grow`: arrays in, a mask out. One that can do
+    without arrays of a kernel's shape, where layers store only nonzeros, sets
+    `by_position` and defines `grow_at`; its own subclasses have to do it again.
+    `state` keeps what must survive a resume. `logs` of an epoch have
+    `exploration`, the share of weights that have ever been active: R_s of "Do
+    We Actually Need Dense Over-Parameterization?",
+    https://arxiv.org/abs/2102.02887.
 
     Args:
         interval: Epochs or steps between updates, an int >= 1.
@@ -94,6 +107,8 @@ class DropAndGrow(MaskUpdate):
         ValueError: If an argument is out of range or, when training begins,
             the masks do not have the pattern.
     """
+
+    by_position = False
 
     def __init__(
         self,
@@ -141,19 +156,22 @@ class DropAndGrow(MaskUpdate):
                 "stored as 0: sparsify the model with the default wrapper. "
                 f"Received: {self.model.name!r}, which trains them"
             )
-        self._patterns(weights, active_masks(weights))
+        whole, _ = self._split(weights)
+        self._patterns(whole, active_masks(whole))
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
         if "explored" not in self.state:
-            self._explore(self.model, get_masks(self.model))
+            whole, stored = self._split(masked_weights(self.model))
+            self._explore(self.model, active_masks(whole), _positions(stored))
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)
         if logs is not None:
-            explored = np.unpackbits(self.state["explored"])
+            explored = np.count_nonzero(np.unpackbits(self.state["explored"]))
+            explored += len(self.state.get("explored_at", ()))
             size = total_size(masked_weights(self.model))
-            logs["exploration"] = np.count_nonzero(explored) / size
+            logs["exploration"] = explored / size
 
     def update_at(self, moment):
         self.update(self.model, moment.step, moment.progress)
@@ -176,48 +194,102 @@ class DropAndGrow(MaskUpdate):
                 pattern, a gradient is missing, or a score is NaN or infinite.
                 Nothing has changed then.
         """
-        weights = masked_weights(model)
-        before = active_masks(weights)
-        moving = {p: m for p, m in weights.items() if self.moves(m, before[p])}
-        of_layers = self._patterns(moving, before)
+        whole, stored = self._split(masked_weights(model))
+        before, at = active_masks(whole), _positions(stored)
+        whole = {p: m for p, m in whole.items() if self.moves(m, before[p])}
+        stored = {
+            path: masked
+            for path, masked in stored.items()
+            if masked.weight.trainable and len(at[path]) < masked.size
+        }
+        moving = whole | stored
+        of_layers = self._patterns(whole, before)
         if gradients is None:
             gradients = self.gradients(model, moving, step) if moving else {}
         else:
             _check_gradients(gradients, moving)
         updates = {}
         for path, masked in moving.items():
+            given = _checked if path in whole else _in_blocks
+            arrays = (
+                {"weight": masked.weight_array(), "mask": before[path]}
+                if path in whole
+                else _arrays_at(masked, at[path])
+            )
             updates[path] = Update(
-                masked.weight_array(),
-                before[path],
-                _checked(gradients, path) if path in gradients else None,
-                masks.generator(self.seed, step, masked.index),
-                of_layers[path],
+                **arrays,
+                given=given(gradients, path) if path in gradients else None,
+                rng=masks.generator(self.seed, step, masked.index),
+                pattern=of_layers.get(path, patterns.ANY),
+                size=masked.size,
             )
             masks.check_scores(updates[path].weight, path)
-        updates = self.prune(moving, before, updates, progress)
+        updates = self.prune(whole, before, updates, progress)
         fraction = self.fraction_at(progress)
         dropped = {p: self.drop(u, fraction) for p, u in updates.items()}
         counts = self.shares(updates, dropped)
         grown = {
-            path: self.grow(update, dropped[path], counts[path])
-            for path, update in updates.items()
+            path: self.grow(updates[path], dropped[path], counts[path])
+            for path in whole
         }
+        moved = {
+            path: self.grow_at(
+                updates[path], at[path][dropped[path]], counts[path]
+            )
+            for path in stored
+        }
+        optimizer = checked_optimizer(optimizer, model)
+        restart = self.restarts(dropped)
         write_masks(
-            moving,
+            whole,
             before,
             grown,
-            optimizer=checked_optimizer(optimizer, model),
-            restart=self.restarts(dropped),
+            optimizer=optimizer,
+            restart=restart,
             start=self.starts(updates),
         )
-        self._explore(model, before | grown)
+        kept = {
+            path: ~restart[path] if restart else updates[path].mask
+            for path in stored
+        }
+        move_nonzeros(stored, moved, kept=kept, optimizer=optimizer)
+        self._explore(model, before | grown, at | moved)
 
-    def _explore(self, model, active):
-        """Notes which weights have ever been active, one bit a weight."""
+    def _split(self, weights):
+        """The weights whose masks are arrays, and those known by position."""
+        by_position = (
+            vars(type(self)).get("by_position")
+            and self.pattern == patterns.ANY
+            and self.grow_init == "zeros"
+        )
+        stored = {
+            path: masked
+            for path, masked in weights.items()
+            if by_position and masked.computes == "sparse"
+        }
+        return {p: m for p, m in weights.items() if p not in stored}, stored
+
+    def _explore(self, model, active, at):
+        """Notes which weights have ever been active.
+
+        A bit for each weight with a mask; of others, their positions in all.
+
+        Args:
+            model: A Keras model with masks.
+            active: Dict of path to mask.
+            at: Dict of path to positions of nonzeros.
+        """
         state = method_state(model)
-        flat = [mask.ravel() for mask in active.values()]
+        flat = [np.empty(0, bool), *(mask.ravel() for mask in active.values())]
         now = np.packbits(np.concatenate(flat))
         state["explored"] = state.get("explored", now) | now
+        if at:
+            weights, offset = masked_weights(model), 0
+            known = [state.get("explored_at", np.empty(0, np.int64))]
+            for path, positions in at.items():
+                known.append(offset + positions)
+                offset += weights[path].size
+            state["explored_at"] = masks.union(*known)
 
     def _patterns(self, weights, active):
         """The pattern of each weight, which its mask has."""
@@ -302,6 +374,10 @@ class DropAndGrow(MaskUpdate):
         """`mask` with `count` positions more."""
         raise NotImplementedError
 
+    def grow_at(self, update, positions, count):
+        """`positions` with `count` more, in increasing order."""
+        raise NotImplementedError
+
     def get_config(self):
         """The arguments."""
         return {
@@ -319,6 +395,27 @@ class DropAndGrow(MaskUpdate):
 def _checked(gradients, path):
     """A function that returns one of many gradients, if it is finite."""
     return lambda: masks.check_scores(gradients[path], path)
+
+
+def _in_blocks(gradients, path):
+    """A function that returns one of many gradients in blocks."""
+    if hasattr(gradients, "blocks"):
+        return lambda: gradients.blocks(path)
+    return lambda: [(0, gradients[path])]
+
+
+def _positions(stored):
+    """Where the nonzeros of layers are that store only these, by path."""
+    return {path: m.owner.layer.positions() for path, m in stored.items()}
+
+
+def _arrays_at(masked, positions):
+    values = ops.convert_to_numpy(masked.weight.value)[: len(positions)]
+    return {
+        "weight": values,
+        "mask": np.ones(len(positions), bool),
+        "positions": positions,
+    }
 
 
 def _start(grow_init, weight, rng):
