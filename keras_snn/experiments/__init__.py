@@ -16,6 +16,7 @@ from keras_snn.experiments.networks import MODELS
 from keras_snn.experiments.networks import Network
 from keras_snn.experiments.run import run_grid
 from keras_snn.experiments.run import run_trial
+from keras_snn.experiments.runners.on_ray import OnRay
 from keras_snn.experiments.trial import Trial
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Kind",
     "Method",
     "Network",
+    "OnRay",
     "Trial",
     "run_grid",
     "run_trial",

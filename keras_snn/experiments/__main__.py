@@ -24,6 +24,7 @@ from pathlib import Path
 from keras_snn.experiments import figures
 from keras_snn.experiments import recipe
 from keras_snn.experiments import studies
+from keras_snn.experiments.registry import load_module
 from keras_snn.experiments.trial import unknown
 from keras_snn.extras import require
 
@@ -50,7 +51,7 @@ def read(path):
         if name not in KNOWN:
             raise ValueError(unknown(f"A name in {path}", name, KNOWN))
     for module in found.get("modules", ()):
-        recipe.load_module(Path(path).parent / module)
+        load_module(Path(path).parent / module)
     figure = found.get("figure", "accuracy_lines")
     if figure not in figures.FIGURES:
         raise ValueError(unknown("`figure`", figure, figures.FIGURES))

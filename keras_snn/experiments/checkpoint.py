@@ -8,8 +8,11 @@ import keras
 
 from keras_snn.files import read_json
 from keras_snn.files import write_json
+from keras_snn.files import written
 from keras_snn.flops import layer_densities
+from keras_snn.masking.mask_state import method_state
 from keras_snn.masking.snapshot import load_snapshot
+from keras_snn.masking.snapshot import load_state
 from keras_snn.masking.snapshot import restore
 from keras_snn.masking.snapshot import save_snapshot
 from keras_snn.masking.snapshot import snapshot
@@ -18,9 +21,10 @@ from keras_snn.masking.snapshot import snapshot
 class EpochCheckpoint(keras.callbacks.Callback):
     """Keeps the state after whole epochs in a folder.
 
-    It holds all that training depends on, optimizer and random seeds too, and
-    each file is whole or not there: a process may be killed at any moment.
-    Training that gives NaN is an error, after that epoch.
+    It holds all that training depends on, the optimizer, random seeds and what
+    a method keeps (`MaskUpdate.state`) too, and each file is whole or not
+    there: a process may be killed at any moment. Training that gives NaN is an
+    error, after that epoch.
 
     Args:
         folder: A `pathlib.Path` of an existing folder.
@@ -48,8 +52,9 @@ class EpochCheckpoint(keras.callbacks.Callback):
                 rows = read_json(path.with_suffix(".json"))
                 if len(rows) != done:
                     raise ValueError(f"it tells of {len(rows)} epochs")
+                arrays, kept = load_snapshot(path), load_state(path)
                 model.optimizer.build(model.trainable_variables)
-                restore(model, load_snapshot(path))
+                restore(model, arrays)
             except Exception as error:
                 warnings.warn(
                     f"{path} cannot be gone on from, so training begins "
@@ -57,6 +62,9 @@ class EpochCheckpoint(keras.callbacks.Callback):
                     stacklevel=2,
                 )
                 continue
+            state = method_state(model)
+            state.clear()
+            state.update(kept)
             self.rows = rows
             return done
         return 0
@@ -88,7 +96,28 @@ class EpochCheckpoint(keras.callbacks.Callback):
     def _save(self, done):
         path = self.folder / f"epoch-{done:06d}.npz"
         write_json(path.with_suffix(".json"), self.rows)
-        save_snapshot(path, snapshot(self.model))
+        state = method_state(self.model)
+        save_snapshot(path, snapshot(self.model), state)
         for older in self.folder.glob("epoch-*"):
             if older.stem < path.stem:
                 older.unlink()
+
+
+def packed(folder):
+    """The checkpoint in a folder, a dict of file name to bytes."""
+    return {p.name: p.read_bytes() for p in folder.glob("epoch-*")}
+
+
+def unpack(folder, files):
+    """Puts a checkpoint into a folder in the place of older ones.
+
+    Args:
+        folder: A `pathlib.Path` of an existing folder.
+        files: What `packed` returned elsewhere.
+    """
+    for name in sorted(files):  # JSON first: one without it is of no use.
+        with written(folder / name) as temporary:
+            temporary.write_bytes(files[name])
+    for older in folder.glob("epoch-*") if files else ():
+        if older.name not in files:
+            older.unlink()

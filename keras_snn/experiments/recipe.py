@@ -2,14 +2,17 @@
 
 import argparse
 import dataclasses
-import importlib
-import importlib.util
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from keras_snn.experiments.grid import spelt
 from keras_snn.experiments.grid import trials
+from keras_snn.experiments.registry import LOADED
+from keras_snn.experiments.registry import load_module
+from keras_snn.experiments.runners.in_turn import in_turn
+from keras_snn.experiments.runners.on_ray import OnRay
 from keras_snn.experiments.trial import TYPES
 from keras_snn.experiments.trial import all_options
 
@@ -28,6 +31,7 @@ class Settings:
         retry: Whether to run anew what failed.
         plot_only: Whether to show what there is, and run nothing.
         dry_run: Whether to tell what would be run, and run nothing.
+        runner: What runs the trials, as for `run_grid`.
         config: Fields of `RunConfig`.
     """
 
@@ -38,6 +42,7 @@ class Settings:
     retry: bool = False
     plot_only: bool = False
     dry_run: bool = False
+    runner: Callable = in_turn
     config: dict = dataclasses.field(default_factory=dict)
 
 
@@ -89,6 +94,26 @@ def options(doc, presets, arguments=None, name=None):
         help="a Python file or module to import first: methods, networks, "
         "data and kinds of your own",
     )
+    add = parser.add_argument_group("trials beside each other").add_argument
+    add(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="run this many at once on this machine, by Ray",
+    )
+    add(
+        "--ray",
+        metavar="ADDRESS",
+        help="run them on a Ray cluster, of which this machine is a node: auto",
+    )
+    add(
+        "--cpus-per-trial",
+        type=int,
+        metavar="N",
+        help="and as many threads: by default the machine's, shared by the "
+        "workers; on a cluster 1",
+    )
+    add("--gpus-per-trial", type=float, metavar="N", default=0)
     _add_fields(parser)
     chosen = vars(parser.parse_args(arguments))
     preset = chosen["preset"]
@@ -106,6 +131,7 @@ def options(doc, presets, arguments=None, name=None):
         retry=chosen["retry"],
         plot_only=chosen["plot_only"],
         dry_run=chosen["dry_run"],
+        runner=_runner(chosen, sys.argv[:1] if arguments is None else []),
         config={
             "checkpoint_interval": chosen["checkpoint_interval"],
             "tensorboard": chosen["tensorboard"],
@@ -114,6 +140,21 @@ def options(doc, presets, arguments=None, name=None):
     )
     trials(settings.fields)  # What is wrong with them is said now.
     return settings
+
+
+def _runner(chosen, scripts):
+    """What the options say of where trials run; scripts register rows, too."""
+    if chosen["ray"] is None and chosen["workers"] is None:
+        return in_turn
+    return OnRay(
+        address=chosen["ray"],
+        workers=chosen["workers"],
+        cpus=chosen["cpus_per_trial"],
+        gpus=chosen["gpus_per_trial"],
+        modules=tuple(
+            dict.fromkeys([s for s in scripts if s.endswith(".py")] + LOADED)
+        ),
+    )
 
 
 def _add_fields(parser):
@@ -152,24 +193,6 @@ def _boolean(text):
     if text.lower() not in known:
         raise argparse.ArgumentTypeError(f"true or false, not {text!r}")
     return known[text.lower()]
-
-
-def load_module(name):
-    """Imports what registers rows of a user's own.
-
-    Args:
-        name: The path of a Python file, or the name of a module.
-
-    Returns:
-        The module.
-    """
-    path = Path(name)
-    if path.suffix != ".py":
-        return importlib.import_module(str(name))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def main(recipe, doc, presets, arguments=None):

@@ -1,7 +1,13 @@
 """What the rows of the tables share: methods, networks, kinds of hardness."""
 
 import dataclasses
+import importlib
+import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
+
+# What `load_module` imported, for processes that are to import it, too.
+LOADED = []
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,3 +30,22 @@ class Row:
 def claimed(table):
     """The fields of `Trial` that matter to some rows of a table alone."""
     return {name for row in table.values() for name in row.fields or ()}
+
+
+def load_module(name):
+    """Imports what registers rows of a user's own.
+
+    Args:
+        name: The path of a Python file, or the name of a module.
+
+    Returns:
+        The module.
+    """
+    path = Path(name)
+    LOADED.append(str(path.absolute()) if path.suffix == ".py" else str(name))
+    if path.suffix != ".py":
+        return importlib.import_module(str(name))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,60 +1,20 @@
-"""Running trials: one, or a grid of them in turn."""
+"""Running trials: one, or a grid of them, by whichever runner."""
 
 import contextlib
-import dataclasses
 import time
-from collections.abc import Callable
 
-import keras
-
-from keras_snn.conversion import strip
-from keras_snn.datasets import as_float
 from keras_snn.experiments import cost
 from keras_snn.experiments import data
-from keras_snn.experiments.checkpoint import EpochCheckpoint
-from keras_snn.experiments.kinds import KINDS
-from keras_snn.experiments.kinds import hard_data
-from keras_snn.experiments.methods import METHODS
-from keras_snn.experiments.networks import MODELS
+from keras_snn.experiments.attempt import RunConfig
+from keras_snn.experiments.attempt import describe
+from keras_snn.experiments.attempt import outcome
+from keras_snn.experiments.attempt import result
 from keras_snn.experiments.provenance import provenance
+from keras_snn.experiments.runners.in_turn import WAIT
+from keras_snn.experiments.runners.in_turn import in_turn
 from keras_snn.experiments.store import Store
-from keras_snn.experiments.training import active_parameters
-from keras_snn.experiments.training import build
-from keras_snn.experiments.training import flops_of
-from keras_snn.experiments.training import train
 from keras_snn.experiments.view import Counts
 from keras_snn.experiments.view import Lines
-from keras_snn.experiments.view import Progress
-from keras_snn.export import export_tflite
-from keras_snn.files import write_csv
-from keras_snn.flops import inference_flops
-from keras_snn.flops import layer_densities
-from keras_snn.masking.mask_state import sparsity
-
-# Seconds until a trial that another process is at is asked for again.
-WAIT = 1.0
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """How trials are run; nothing of it changes a result.
-
-    Attributes:
-        export: Whether to write each network as TFLite, too.
-        keep_networks: Whether to keep the trained networks that nothing
-            builds on.
-        checkpoint_interval: Epochs between checkpoints.
-        tensorboard: Folder for TensorBoard, where each trial has one. None for
-            none.
-        callbacks: Called as `callbacks(trial)`; gives callbacks of your own
-            for `fit`: MLflow, Weights & Biases.
-    """
-
-    export: bool = False
-    keep_networks: bool = True
-    checkpoint_interval: int = 1
-    tensorboard: str | None = None
-    callbacks: Callable = lambda trial: []
 
 
 def plan(trials):
@@ -84,12 +44,13 @@ def run_grid(
     *,
     data_dir=None,
     retry=False,
+    runner=in_turn,
     say=print,
     view=None,
     on_result=None,
     **config,
 ):
-    """Runs trials in turn; what is done already is not done again.
+    """Runs trials; what is done already is not done again.
 
     A trial that fails is kept with its error, and the others go on. It is not
     tried again unless told to. Several processes may run grids on one store: a
@@ -100,6 +61,8 @@ def run_grid(
         out: Folder of the `Store`, where each trial is kept once.
         data_dir: Where the data lies, as for `keras_snn.datasets.load`.
         retry: Whether to run anew what failed before.
+        runner: What runs them: called with a `Work`. Defaults to one after
+            the other, in this process; `OnRay` runs them beside each other.
         say: Called with each line that tells how far it is.
         view: Tells how far it is in another way: see `view.py`.
         on_result: Called with the rows so far, whenever there is a new one.
@@ -111,45 +74,78 @@ def run_grid(
         that failed has `error` in place of what was measured.
     """
     config, view = RunConfig(**config), view or Lines(say)
-    store, steps = Store(out, data_dir), plan(trials)
-    failed = {} if retry else failures(steps, store)
-    asked = set(trials)
-    todo = [t for t in left(steps, asked, store, config) if t not in failed]
-    done = [t for t in steps if t not in {*todo, *failed}]
-    rows = failed | {t: row for t in done if (row := store.result(t))}
-    speed = cost.Speed(store.measured(), provenance())
-    flops = {trial: _planned(trial, data_dir) for trial in todo}
-    counts = Counts(len(rows) - len(failed), len(failed), len(todo))
-
-    def found():
-        return [rows[trial] for trial in trials if trial in rows]
-
-    if on_result and found():
-        on_result(found())
-    while todo:
-        counts.seconds = speed.seconds(flops)
-        for trial in [t for t in todo if all(b in rows for b in t.builds_on)]:
-            with store.claimed(trial) as mine:
-                if not mine:  # Another process is at it.
-                    continue
-                view.begins(describe(trial), counts)
-                export = config.export and trial in asked
-                row = _attempt(trial, store, config, rows, view, export)
-            todo.remove(trial)
-            del flops[trial]
-            rows[trial] = row
-            counts.count(row)
-            speed.add(row)
-            view.ends(outcome(row), counts)
-            if on_result and trial in asked:
-                on_result(found())
-            break
-        else:
-            time.sleep(WAIT)
+    work = Work(trials, Store(out, data_dir), config, retry, view, on_result)
+    if work.todo:
+        runner(work)
     if not config.keep_networks:
+        steps = work.steps
         for trial in {*steps} - {b for t in steps for b in t.builds_on}:
-            store.drop_network(trial)
-    return found()
+            work.store.drop_network(trial)
+    return work.found()
+
+
+class Work:
+    """What is to be run of a grid, and what has come of it so far.
+
+    A runner takes what is `ready`, claims it in the `store`, and tells when it
+    `begins` and how it `ends`, until there is nothing `todo`.
+
+    Args:
+        trials: List of `Trial`.
+        store: The `Store`.
+        config: The `RunConfig`.
+        retry: Whether to run anew what failed before.
+        view: Told how far it is.
+        on_result: Called with the rows so far, or None.
+    """
+
+    def __init__(self, trials, store, config, retry, view, on_result):
+        self.trials, self.store, self.config = trials, store, config
+        self.view, self._on_result = view, on_result
+        self.steps, self._asked = plan(trials), set(trials)
+        failed = {} if retry else failures(self.steps, store)
+        todo = left(self.steps, self._asked, store, config)
+        self.todo = [t for t in todo if t not in failed]
+        done = [t for t in self.steps if t not in {*self.todo, *failed}]
+        rows = {t: row for t in done if (row := store.result(t))}
+        self.rows = failed | rows
+        self._speed = cost.Speed(store.measured(), provenance())
+        data_dir = store.data_dir
+        self._flops = {trial: _planned(trial, data_dir) for trial in self.todo}
+        self._counts = Counts(len(rows), len(failed), len(self.todo))
+        if on_result and self.found():
+            on_result(self.found())
+
+    def found(self):
+        """The rows so far of the trials that were asked for."""
+        return [self.rows[t] for t in self.trials if t in self.rows]
+
+    def ready(self):
+        """Those to do of which all is done that they build on."""
+        return [
+            t for t in self.todo if all(b in self.rows for b in t.builds_on)
+        ]
+
+    def exports(self, trial):
+        """Whether a trial's network is to be written as TFLite, too."""
+        return self.config.export and trial in self._asked
+
+    def begins(self, trial, at_once=1):
+        """Tells that a trial begins; `at_once` run beside each other."""
+        seconds = self._speed.seconds(self._flops)
+        self._counts.seconds = seconds and seconds / at_once
+        self.view.begins(describe(trial), self._counts)
+
+    def ends(self, trial, row):
+        """Takes the row of a trial that has begun."""
+        self.todo.remove(trial)
+        del self._flops[trial]
+        self.rows[trial] = row
+        self._counts.count(row)
+        self._speed.add(row)
+        self.view.ends(describe(trial), outcome(row), self._counts)
+        if self._on_result and trial in self._asked:
+            self._on_result(self.found())
 
 
 def _planned(trial, data_dir):
@@ -193,30 +189,6 @@ def left(steps, trials, store, config):
     return found[::-1]
 
 
-def _attempt(trial, store, config, rows, view, export):
-    """The row of a trial: its result, or its error."""
-    try:
-        for base in trial.builds_on:
-            if "error" in rows[base]:
-                raise RuntimeError(
-                    "What a trial builds on must be there. Received: "
-                    f"{base.key}, which failed: {rows[base]['error']}"
-                )
-        return _result(trial, store, config, view, export)
-    except ImportError:  # No fault of the trial's.
-        raise
-    except Exception as error:
-        return store.fail(trial, error, **provenance())
-
-
-def _result(trial, store, config, view, export):
-    """The row of a trial, run if there is none or its network is missing."""
-    row = store.result(trial)
-    if row is None or not store.has_network(trial):
-        row = _trained(trial, store, config, view)
-    return exported(trial, store) if export else row
-
-
 def run_trial(trial, out, *, data_dir=None, say=print, view=None, **config):
     """Trains and evaluates one network, or returns what it gave before.
 
@@ -250,8 +222,8 @@ def run_trial(trial, out, *, data_dir=None, say=print, view=None, **config):
         export = config.export and step == trial
         view.begins(describe(step), Counts(left=1))
         with _waited_for(step, store):
-            row = _result(step, store, config, view, export)
-        view.ends(outcome(row), Counts(done=1))
+            row = result(step, store, config, view, export)
+        view.ends(describe(step), outcome(row), Counts(done=1))
     return store.result(trial)
 
 
@@ -264,94 +236,3 @@ def _waited_for(trial, store):
                 yield
                 return
         time.sleep(WAIT)
-
-
-def describe(trial):
-    """A trial in a few words."""
-    method = METHODS[trial.method].label
-    at = f" at sparsity {trial.sparsity:g}" if trial.sparsity else ""
-    model = MODELS[trial.model].label
-    return (
-        f"{method}{at}, {model} on {trial.dataset}, data ratio "
-        f"{trial.data_ratio:g}, seed {trial.seed}"
-    )
-
-
-def outcome(row):
-    """A result in a few words."""
-    if "error" in row:
-        return f"failed: {row['error']}"
-    return ", ".join(
-        f"{name.replace('_', ' ')} {value:.3f}"
-        for name, value in row.items()
-        if name.endswith("_accuracy")
-    )
-
-
-def _trained(trial, store, config, view):
-    """The row of a trial, run from its checkpoint to its end."""
-    trained, flops = None, 0
-    if METHODS[trial.method].from_dense:
-        trained = store.network(trial.dense).get_weights()
-        flops = store.result(trial.dense)["training_flops"]
-    unfinished = store.begin(trial)
-    parts = data.parts(trial, store.data_dir)
-    parts = [as_float(part) for part in hard_data(trial, parts, store)]
-    images = len(parts[0].y)
-    computed = cost.computed_flops(trial, images)
-    keras.utils.clear_session()
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(trial.precision)
-    try:
-        model, trainer = build(trial, images)
-        checkpoint = EpochCheckpoint(unfinished, config.checkpoint_interval)
-        callbacks = [*config.callbacks(trial), Progress(view.epoch)]
-        if config.tensorboard:
-            folder = f"{config.tensorboard}/{trial.key}"
-            callbacks.append(keras.callbacks.TensorBoard(folder))
-        train(trial, trainer, parts, trained, checkpoint, callbacks)
-    finally:
-        keras.config.set_dtype_policy(policy)
-    result = {
-        "sparsity": 0.0 if trial.method == "dense" else sparsity(model),
-        **KINDS[trial.hard].evaluate(trial, trainer, parts[2]),
-        "active_parameters": active_parameters(model),
-        "layer_densities": layer_densities(model),
-        "training_flops": flops
-        + flops_of(trial, model, images, checkpoint.rows),
-        "inference_flops": inference_flops(model),
-        "computed_flops": computed,
-        "seconds": sum(row["seconds"] for row in checkpoint.rows),
-        "images": images,
-        "network": cost.network(trial),
-        "data": store.fingerprint(trial),
-        **provenance(),
-    }
-    (model if trial.method == "dense" else strip(model)).save(
-        unfinished / "model.keras"
-    )
-    rows = [
-        {name: v for name, v in row.items() if name != "densities"}
-        for row in checkpoint.rows
-    ]
-    write_csv(unfinished / "history.csv", rows)
-    checkpoint.clear()
-    return store.keep(trial, result)
-
-
-def exported(trial, store):
-    """The row of a trial that is done, its network written as TFLite."""
-    result = store.result(trial)
-    if "tflite_bytes" in result:
-        return result
-    place = store.place(trial)
-    samples = as_float(data.parts(trial, store.data_dir)[2]).x[:8]
-    report = export_tflite(
-        store.network(trial), place / "model.tflite", samples=samples
-    )
-    sizes = {
-        "tflite_bytes": report.size,
-        "dense_tflite_bytes": report.dense_size,
-    }
-    store.add(trial, sizes)
-    return store.result(trial)

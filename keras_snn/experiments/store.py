@@ -14,6 +14,7 @@ from keras_snn.experiments.trial import all_options
 from keras_snn.files import locked
 from keras_snn.files import read_json
 from keras_snn.files import write_json
+from keras_snn.files import written
 
 
 class Store:
@@ -98,6 +99,40 @@ class Store:
             shutil.rmtree(place)
         os.replace(unfinished, place)
         return self.result(trial)
+
+    def files(self, trial):
+        """What a trial left in this store, a dict of file name to bytes.
+
+        Of one that failed that is the file of its error alone.
+        """
+        place = self.place(trial)
+        if place.exists():
+            return {path.name: path.read_bytes() for path in place.iterdir()}
+        return {failed(place).name: failed(place).read_bytes()}
+
+    def take(self, trial, files):
+        """Keeps what a trial left in another store.
+
+        Args:
+            trial: The `Trial`.
+            files: What `files` of that store returned.
+
+        Returns:
+            Its row.
+        """
+        unfinished, place = self.begin(trial), self.place(trial)
+        error = files.get(failed(place).name)
+        if error is not None:
+            with written(failed(place)) as temporary:
+                temporary.write_bytes(error)
+            shutil.rmtree(unfinished)
+            return self.failure(trial)
+        for name, content in files.items():
+            with written(unfinished / name) as temporary:
+                temporary.write_bytes(content)
+        for path in unfinished.glob("epoch-*"):
+            path.unlink()
+        return self.keep(trial, read_json(unfinished / "result.json"))
 
     def add(self, trial, values):
         """Adds to the result of a trial that is done."""

@@ -88,6 +88,7 @@ def _run(settings, grid, report=None, **config):
             settings.store,
             data_dir=settings.data_dir,
             retry=settings.retry,
+            runner=settings.runner,
             view=shown,
             on_result=report,
             **config,

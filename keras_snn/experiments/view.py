@@ -41,6 +41,7 @@ class Lines:
 
     def __init__(self, say=print):
         self.say = say
+        self.running = {}  # How far each is, by name.
 
     def __enter__(self):
         return self
@@ -50,19 +51,25 @@ class Lines:
 
     def begins(self, name, counts):
         """A trial begins."""
+        self.running[name] = ""
         self.say(f"[{counts}] {name}")
 
-    def epoch(self, text):
-        """An epoch is done."""
-        self.say(f"    {text}")
+    def epoch(self, name, text):
+        """An epoch of it is done."""
+        self.say(self._line(name, text))
 
-    def ends(self, text, counts):
+    def ends(self, name, text, counts):
         """A trial is done, or failed."""
-        self.say(f"    {text}")
+        self.say(self._line(name, text))
+        self.running.pop(name, None)
+
+    def _line(self, name, text):
+        """A line of a trial, named where several run."""
+        return f"    {name}: {text}" if len(self.running) > 1 else f"    {text}"
 
 
 class Live(Lines):
-    """Keeps one line at the bottom of the terminal, by rich.
+    """Keeps a line for each trial at the bottom of the terminal, by rich.
 
     Args:
         console: A `rich.console.Console`. Defaults to the terminal's.
@@ -75,7 +82,7 @@ class Live(Lines):
         self.console = console or rich.console.Console()
         self.live = rich.live.Live(console=self.console, refresh_per_second=4)
         super().__init__(self._print)
-        self.name = self.counts = self.at = ""
+        self.counts = ""
 
     def __enter__(self):
         self.live.__enter__()
@@ -85,16 +92,17 @@ class Live(Lines):
         self.live.__exit__(*error)
 
     def begins(self, name, counts):
-        self.name, self.counts, self.at = name, counts, ""
+        self.running[name], self.counts = "", counts
         self._show()
 
-    def epoch(self, text):
-        self.at = text
+    def epoch(self, name, text):
+        self.running[name] = text
         self._show()
 
-    def ends(self, text, counts):
-        self.say(f"{self.name}: {text}")
-        self.name, self.counts, self.at = "", counts, ""
+    def ends(self, name, text, counts):
+        self.say(f"{name}: {text}")
+        self.running.pop(name, None)
+        self.counts = counts
         self._show()
 
     def _print(self, line):
@@ -103,8 +111,9 @@ class Live(Lines):
     def _show(self):
         import rich.text
 
-        line = f"[{self.counts}] {self.name} {self.at}".strip()
-        self.live.update(rich.text.Text(line), refresh=True)
+        lines = [f"{name} {at}".strip() for name, at in self.running.items()]
+        text = f"[{self.counts}] " + "\n  ".join(lines)
+        self.live.update(rich.text.Text(text.strip()), refresh=True)
 
 
 def for_terminal(say=None):

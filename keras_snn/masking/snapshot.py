@@ -1,9 +1,12 @@
 """All that a model and its optimizer are at one moment of training."""
 
+import contextlib
+
 import numpy as np
 from keras import ops
 
 from keras_snn.files import written
+from keras_snn.masking.masked_layer import STATE_PREFIX
 
 
 def snapshot(model):
@@ -60,16 +63,42 @@ def check_fits(model, arrays):
         )
 
 
-def save_snapshot(path, arrays):
-    """Writes a snapshot to an `.npz` file, whole or not at all."""
+def save_snapshot(path, arrays, state=None):
+    """Writes a snapshot to an `.npz` file, whole or not at all.
+
+    Args:
+        path: Where the file is to be.
+        arrays: What `snapshot` returned.
+        state: What a method keeps, a dict of names to arrays or numbers: see
+            `method_state`. A snapshot has it not, since a model that is put
+            back to an earlier moment may keep it.
+    """
+    named = {STATE_PREFIX + n: np.asarray(v) for n, v in (state or {}).items()}
     with written(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **{str(i): a for i, a in enumerate(arrays)})
+        np.savez(file, **{str(i): a for i, a in enumerate(arrays)}, **named)
 
 
 def load_snapshot(path):
     """The snapshot in a file that `save_snapshot` wrote."""
+    with _opened(path) as arrays:
+        count = sum(name.isdigit() for name in arrays.files)
+        return [arrays[str(i)] for i in range(count)]
+
+
+def load_state(path):
+    """The state of a method in a file that `save_snapshot` wrote, a dict."""
+    with _opened(path) as arrays:
+        return {
+            name.removeprefix(STATE_PREFIX): arrays[name]
+            for name in arrays.files
+            if name.startswith(STATE_PREFIX)
+        }
+
+
+@contextlib.contextmanager
+def _opened(path):
     with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return [arrays[str(i)] for i in range(len(arrays.files))]
+        yield arrays
 
 
 def _variables(model):

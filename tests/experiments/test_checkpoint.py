@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from keras_snn.experiments.checkpoint import EpochCheckpoint
+from keras_snn.experiments.checkpoint import packed
+from keras_snn.experiments.checkpoint import unpack
 
 X = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
 
@@ -73,6 +75,16 @@ def test_a_damaged_checkpoint_is_named_and_training_begins_anew(
     with pytest.warns(UserWarning, match="epoch-000004.npz cannot be gone on"):
         assert checkpoint.resume(model()) == 0
     assert checkpoint.rows == []
+
+
+def test_a_checkpoint_is_gone_on_from_elsewhere(stopped, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "epoch-000003.json").write_text("[]")
+    unpack(elsewhere, packed(stopped))
+    assert packed(elsewhere) == packed(stopped)
+    assert EpochCheckpoint(elsewhere).resume(model()) == 4
+    unpack(elsewhere, {})  # None is sent where there is no new one.
+    assert packed(elsewhere) == packed(stopped)
 
 
 def test_training_that_is_not_finite_is_an_error(tmp_path):

@@ -7,10 +7,13 @@ import sys
 import keras
 import pytest
 
+from keras_snn.experiments import OnRay
+from keras_snn.experiments import attempt
 from keras_snn.experiments import recipe
-from keras_snn.experiments import run
+from keras_snn.experiments import registry
 from keras_snn.experiments.__main__ import main as run_file
 from keras_snn.experiments.grid import trials
+from keras_snn.experiments.runners.in_turn import in_turn
 
 pytestmark = pytest.mark.usefixtures("tiny_model")
 RECIPES = pathlib.Path(__file__).parents[2] / "recipes"
@@ -47,7 +50,7 @@ def fast_export(monkeypatch):
     """Elsewhere than on TensorFlow an export starts a process of its own."""
     if keras.backend.backend() != "tensorflow":
         monkeypatch.setattr(
-            run,
+            attempt,
             "exported",
             lambda trial, store: (
                 store.add(trial, {"tflite_bytes": 1}) or store.result(trial)
@@ -227,6 +230,23 @@ def test_every_field_has_an_option():
     assert all(t.milestones == (0.5, 0.8) and t.hold_out for t in grid)
 
 
+def test_where_trials_run_is_an_option(tmp_path, monkeypatch):
+    presets = load("corruption_vgg19").PRESETS
+    (tmp_path / "mine.py").write_text("")
+    monkeypatch.setattr(registry, "LOADED", [])
+    monkeypatch.setattr(recipe, "LOADED", registry.LOADED)
+
+    def runner(options):
+        return recipe.options("", presets, options.split()).runner
+
+    assert runner("") is in_turn
+    mine = str(tmp_path / "mine.py")
+    assert runner(f"--workers 2 --cpus-per-trial 3 --module {mine}") == OnRay(
+        workers=2, cpus=3, modules=(mine,)
+    )
+    assert runner("--ray auto --gpus-per-trial .5").gpus == 0.5
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -234,6 +254,11 @@ def test_every_field_has_an_option():
         ("--epochs 0", "`epochs` must be > 0"),
         ("--data-dir missing.npz --dataset cifar10", "missing.npz"),
         ("--data-ratio 2", "`data_ratio` must be in"),
+        ("--workers 0", "Argument `workers` must be"),
+        ("--workers 2 --cpus-per-trial 0", "Argument `cpus` must be"),
+        ("--workers 2 --ray auto", "Either of `workers`"),
+        ("--ray ray://head:10001", "a client of Ray is none"),
+        ("--ray auto --gpus-per-trial -1", "`gpus` must be >= 0"),
     ],
 )
 def test_bad_options_are_one_line_and_change_nothing(

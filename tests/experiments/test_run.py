@@ -1,20 +1,29 @@
 import contextlib
+import csv
+import importlib
 import json
 
 import keras
 import numpy as np
 import pytest
 
+from keras_snn.experiments import attempt
 from keras_snn.experiments import data
-from keras_snn.experiments import run
 from keras_snn.experiments import run_grid
 from keras_snn.experiments import run_trial
 from keras_snn.experiments.methods import METHODS
+from keras_snn.experiments.runners import in_turn
 from keras_snn.experiments.store import Store
 
 
 def weights_of(trial, out):
     return Store(out).network(trial).get_weights()
+
+
+def history_of(trial, out):
+    with (Store(out).place(trial) / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return [{n: v for n, v in r.items() if n != "seconds"} for r in rows]
 
 
 def quiet(line):
@@ -101,6 +110,12 @@ def test_a_killed_trial_goes_on_to_the_same_weights(tmp_path, method, trial_of):
     whole = run_trial(this, tmp_path / "whole", say=quiet)
     for name in ("clean_accuracy", "training_flops", "layer_densities"):
         assert resumed[name] == whole[name]
+    # With what a method keeps from epoch to epoch, the exploration of SET.
+    history, undisturbed = (
+        history_of(this, tmp_path / folder) for folder in ("killed", "whole")
+    )
+    assert ("exploration" in history[0]) == (method == "set")
+    assert history == undisturbed
     assert resumed.get("adversarial_accuracy") == whole.get(
         "adversarial_accuracy"
     )
@@ -110,7 +125,7 @@ def test_a_folder_appears_when_it_is_whole(tmp_path, monkeypatch, trial_of):
     def fail(*_):
         raise KilledError
 
-    monkeypatch.setattr(run, "flops_of", fail)
+    monkeypatch.setattr(attempt, "flops_of", fail)
     with pytest.raises(KilledError):
         run_trial(trial_of(hard="none", epochs=1), tmp_path, say=quiet)
     names = [path.suffix for path in (tmp_path / "trials").iterdir()]
@@ -202,7 +217,7 @@ def test_a_trial_that_fails_is_kept_and_the_others_go_on(tmp_path, trial_of):
 def test_a_trial_that_another_process_is_at_is_left_to_it(
     tmp_path, trial_of, monkeypatch
 ):
-    monkeypatch.setattr(run, "WAIT", 0.01)
+    monkeypatch.setattr(in_turn, "WAIT", 0.01)
     fields = {"hard": "none", "epochs": 1}
     theirs, ours = (trial_of(m, **fields) for m in ("random", "uniform"))
     store = Store(tmp_path)
@@ -232,9 +247,26 @@ def test_callbacks_precision_and_tensorboard_of_a_users_own(tmp_path, trial_of):
             seen.append((epoch, self.model.dtype_policy.name))
 
     this = trial_of("random", epochs=1, hard="none", precision="mixed_bfloat16")
-    result = run_trial(
-        this, tmp_path, say=quiet, callbacks=lambda trial: [Own()]
+    tensorboard = pytest.importorskip("tensorboard")
+    events = importlib.import_module(
+        "tensorboard.backend.event_processing.event_accumulator"
     )
+    board = tmp_path / "board"
+    result = run_trial(
+        this,
+        tmp_path,
+        say=quiet,
+        callbacks=lambda trial: [Own()],
+        tensorboard=board,
+    )
+    written = events.EventAccumulator(str(board / this.key / "train"))
+    written.Reload()
+    assert "epoch_accuracy" in written.Tags()["tensors"]
+    (loss,) = written.Tensors("epoch_loss")
+    assert loss.step == 0
+    history = history_of(this, tmp_path)
+    value = tensorboard.util.tensor_util.make_ndarray(loss.tensor_proto)
+    assert value == pytest.approx(float(history[0]["loss"]))
     assert seen == [(0, "mixed_bfloat16")]
     assert result["precision"] == "mixed_bfloat16"
     assert keras.config.dtype_policy().name == "float32"

@@ -61,6 +61,22 @@ def test_what_is_no_result_of_the_trial_is_refused(done, damage):
         store.result(this)
 
 
+def test_what_another_store_holds_is_taken_whole(done, tmp_path):
+    this, theirs = done
+    (theirs.place(this) / "model.keras").write_bytes(b"weights")
+    store = Store(tmp_path / "elsewhere")
+    (store.begin(this) / "epoch-000002.npz").touch()
+    assert store.take(this, theirs.files(this)) == theirs.result(this)
+    assert store.files(this) == theirs.files(this)
+    assert not list(tmp_path.glob("elsewhere/trials/*.unfinished"))
+    other = dataclasses.replace(this, seed=1)
+    theirs.fail(other, ValueError("so it is"))
+    (store.begin(other) / "epoch-000002.npz").touch()
+    assert store.take(other, theirs.files(other)) == theirs.failure(other)
+    assert store.files(other) == theirs.files(other)
+    assert not list(tmp_path.glob("elsewhere/trials/*.unfinished"))
+
+
 def test_results_are_of_their_data(tmp_path):
     rng = np.random.default_rng(0)
 

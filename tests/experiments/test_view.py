@@ -30,15 +30,37 @@ def test_both_views_tell_the_same(terminal):
     counts = view.Counts(left=1)
     with shown:
         shown.begins("SET at sparsity 0.9", counts)
-        shown.epoch("epoch 1/2: loss [0.5]")
+        shown.epoch("SET at sparsity 0.9", "epoch 1/2: loss [0.5]")
         counts.count({})
-        shown.ends("clean accuracy 0.500", counts)
+        shown.ends("SET at sparsity 0.9", "clean accuracy 0.500", counts)
     text = file.getvalue() if terminal else "\n".join(lines)
     for part in (
         "[0 done, 1 left] SET at sparsity 0.9",
         "clean accuracy 0.500",
     ):
         assert part in text
+
+
+def test_trials_beside_each_other_are_told_apart():
+    lines, file = [], io.StringIO()
+    console = rich.console.Console(file=file, force_terminal=True, width=100)
+    counts = view.Counts(left=2)
+    for shown in (view.Lines(lines.append), view.Live(console)):
+        with shown:
+            shown.begins("one", counts)
+            shown.begins("other", counts)
+            shown.epoch("one", "epoch 1/2")
+            shown.epoch("other", "epoch 2/2")
+            shown.ends("one", "clean accuracy 0.500", counts)
+            shown.epoch("other", "evaluated")
+    assert lines[2:] == [
+        "    one: epoch 1/2",
+        "    other: epoch 2/2",
+        "    one: clean accuracy 0.500",
+        "    evaluated",
+    ]
+    text = file.getvalue()
+    assert "one epoch 1/2" in text and "other epoch 2/2" in text
 
 
 def test_lines_are_for_what_is_no_terminal(capsys):

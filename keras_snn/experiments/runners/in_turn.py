@@ -1,0 +1,31 @@
+"""Trials one after the other, in this process."""
+
+import time
+
+from keras_snn.experiments.attempt import attempt
+from keras_snn.experiments.attempt import blocked
+
+# Seconds until a trial that another process is at is asked for again.
+WAIT = 1.0
+
+
+def in_turn(work):
+    """Runs what is to do, each trial when what it builds on is done.
+
+    Args:
+        work: The `Work` of a grid.
+    """
+    store = work.store
+    while work.todo:
+        for trial in work.ready():
+            with store.claimed(trial) as mine:
+                if not mine:  # Another process is at it.
+                    continue
+                work.begins(trial)
+                row = blocked(trial, store, work.rows) or attempt(
+                    trial, store, work.config, work.view, work.exports(trial)
+                )
+            work.ends(trial, row)
+            break
+        else:
+            time.sleep(WAIT)

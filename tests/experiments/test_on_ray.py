@@ -1,0 +1,120 @@
+"""Trials as tasks of a Ray that really runs: two nodes on this machine."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_snn.experiments import MODELS
+from keras_snn.experiments import OnRay
+from keras_snn.experiments import Trial
+from keras_snn.experiments import registry
+from keras_snn.experiments import run_grid
+from keras_snn.experiments.store import Store
+
+MINE = """
+import keras
+from keras_snn.experiments import MODELS, Network
+
+
+def build(trial, source):
+    image = keras.Input(source.image_shape)
+    x = keras.layers.AveragePooling2D(4)(image)
+    x = keras.layers.Flatten()(x)
+    uniform = keras.initializers.RandomUniform(-0.3, 0.3, seed=trial.seed)
+    x = keras.layers.Dense(
+        source.classes, name="logits", kernel_initializer=uniform
+    )(x)
+    return keras.Model(image, x)
+
+
+MODELS["mine"] = Network("Mine", build)
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    path = tmp_path / "mine.py"
+    path.write_text(MINE)
+    registry.load_module(path)
+    yield str(path)
+    del MODELS["mine"]
+    registry.LOADED.pop()
+
+
+def trial(method, **changes):
+    fields = {
+        "sparsity": 0.8,
+        "dataset": "digits",
+        "model": "mine",
+        "data_ratio": 0.1,
+        "epochs": 4,
+        "interval": 1,
+        "batch_size": 64,
+    }
+    return Trial(method=method, **{**fields, **changes})
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """Two nodes, of one CPU each; the head has none."""
+    if keras.backend.backend() != "torch":
+        pytest.skip("the backend makes no difference to what runs a trial")
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    head = {"num_cpus": 0, "include_dashboard": False}
+    made = Cluster(initialize_head=True, head_node_args=head)
+    yield made
+    made.shutdown()
+
+
+def test_a_grid_whose_node_is_lost_is_as_in_turn(tmp_path, mine, cluster):
+    grid = [trial("omp"), trial("set"), trial("set", learning_rate=1e30)]
+    expected = run_grid(grid, tmp_path / "in_turn", say=lambda line: None)
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    lines = []
+
+    class Told:
+        def begins(self, name, counts):
+            pass
+
+        def epoch(self, name, text):
+            lines.append((name, text.partition(":")[0]))
+            if name.startswith("Dense") and "epoch 2/4" in text:
+                # Each has a trial: this one, or that beside it.
+                cluster.remove_node(nodes.pop(), allow_graceful=False)
+
+        def ends(self, name, text, counts):
+            pass
+
+    counts = []
+    rows = run_grid(
+        grid,
+        tmp_path / "on_ray",
+        view=Told(),
+        runner=OnRay(address=cluster.address, modules=(mine,)),
+        on_result=lambda rows: counts.append(len(rows)),
+    )
+    assert len(nodes) == 1
+    assert counts == [1, 2, 3]
+    assert "must stay finite" in rows[2]["error"]
+    for row, other in zip(rows, expected, strict=True):
+        row.pop("seconds", None), other.pop("seconds", None)
+        assert row == other
+    a, b = (Store(tmp_path / name) for name in ("in_turn", "on_ray"))
+    for each in grid[:2]:
+        for value, other in zip(
+            a.network(each).get_weights(),
+            b.network(each).get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(value, other)
+    # What was lost went on from its last epoch.
+    assert any(text.startswith("lost with") for _, text in lines)
+    told = [line for line in lines if line[1].startswith("epoch")]
+    assert len(told) == len(set(told)) == 3 * 4
