@@ -15,7 +15,7 @@ OLDEST = $(BACKEND:%=test-oldest-%)
 PIP = $(BIN)/pip install --quiet --constraint constraints.txt
 TESTS = $(BACKEND:%=test-%)
 
-.PHONY: demo test $(TESTS) test-oldest $(OLDEST) lint format clean
+.PHONY: demo docs test $(TESTS) test-oldest $(OLDEST) lint format clean
 .DELETE_ON_ERROR:
 
 # The main job, minutes on two cores: TensorFlow alone is enough for it.
@@ -46,6 +46,10 @@ $(OLDEST): test-oldest-%: $(OLDEST_VENV)/.%
 	@KERAS_BACKEND=$* JAX_ENABLE_COMPILATION_CACHE=false \
 	  $(OLDEST_VENV)/bin/python -m pytest $(OLDEST_TESTS)
 
+# The documentation, in site/: strict, so a broken link or name fails.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 lint: $(VENV)/.ruff
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -60,6 +64,10 @@ $(VENV)/.made:
 
 $(VENV)/.ruff: $(VENV)/.made constraints.txt
 	$(PIP) ruff
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) mkdocs-material "mkdocstrings[python]"
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
@@ -85,4 +93,4 @@ $(BACKEND:%=$(OLDEST_VENV)/.%): $(OLDEST_VENV)/.made
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST_VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST_VENV) build site dist *.egg-info .pytest_cache .ruff_cache .hypothesis

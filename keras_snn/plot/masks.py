@@ -68,7 +68,8 @@ def overlap(named, *, title="Overlap of masks"):
 
     Args:
         named: Dict of name to a Keras model with masks, or to a dict of path
-            to mask; all with the same weights. Methods, seeds, or epochs.
+            to mask; all with the same weights in the same order. Methods,
+            seeds, or epochs.
         title: Of the figure.
 
     Returns:
@@ -84,7 +85,8 @@ def overlap(named, *, title="Overlap of masks"):
     keras_snn.plot.overlap({"SET": by_set, "SNIP": by_snip})
     ```
     """
-    found = {name: _masks_of(one) for name, one in named.items()}
+    # By place: names that Keras gives count up with every layer of a process.
+    found = {name: list(_masks_of(one).values()) for name, one in named.items()}
     _check_alike(found)
     names = list(found)
     figure, (axis,) = shared.panel_axes([""], title)
@@ -121,26 +123,28 @@ def _masks_of(one):
 
 
 def _check_alike(found):
-    shapes = [{p: m.shape for p, m in each.items()} for each in found.values()]
-    if len(shapes) < 2 or any(each != shapes[0] for each in shapes):
+    shapes = {name: [m.shape for m in each] for name, each in found.items()}
+    first, *others = list(shapes.values()) or [None]
+    if not others or any(each != first for each in others):
         raise ValueError(
-            "Argument `named` must hold two or more models with the same "
-            "masked weights, or their masks cannot be compared. Received: "
-            f"{ {n: list(each) for n, each in found.items()} }"
+            "Argument `named` must hold two or more models with masked weights "
+            "of the same shapes, or their masks cannot be compared. "
+            f"Received: {shapes}"
         )
 
 
 def _jaccard(a, b):
-    both = sum(int((a[path] & b[path]).sum()) for path in a)
-    either = sum(int((a[path] | b[path]).sum()) for path in a)
+    both = sum(int((m & n).sum()) for m, n in zip(a, b, strict=True))
+    either = sum(int((m | n).sum()) for m, n in zip(a, b, strict=True))
     return both / max(either, 1)
 
 
 def _by_chance(a, b):
     """The overlap expected of random masks with the same counts a layer."""
-    active = {path: (int(a[path].sum()), int(b[path].sum())) for path in a}
-    both = sum(n * m / a[path].size for path, (n, m) in active.items())
-    return both / max(sum(n + m for n, m in active.values()) - both, 1)
+    pairs = [(int(m.sum()), int(n.sum())) for m, n in zip(a, b, strict=True)]
+    sizes = [mask.size for mask in a]
+    both = sum(m * n / size for (m, n), size in zip(pairs, sizes, strict=True))
+    return both / max(sum(m + n for m, n in pairs) - both, 1)
 
 
 def _blocks(mask):

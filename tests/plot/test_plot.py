@@ -78,9 +78,10 @@ def test_overlap():
         f"0.50\n({chance:.2f})",
         "1.00",
     ]
-    with pytest.raises(ValueError, match="two or more"):
-        plot.overlap({"a": a})
-    with pytest.raises(ValueError, match="same masked weights"):
+    for few in ({}, {"a": a}):
+        with pytest.raises(ValueError, match="two or more"):
+            plot.overlap(few)
+    with pytest.raises(ValueError, match="of the same shapes"):
         plot.overlap({"a": a, "b": {"x": b["x"]}})
 
 

@@ -1,0 +1,1 @@
+"""Which weights and how many of them, in NumPy alone."""

@@ -1,0 +1,1 @@
+"""Methods that change masks during `fit`, one paper a file."""

@@ -1,0 +1,1 @@
+"""What the methods that change masks during `fit` share."""

@@ -1,0 +1,1 @@
+"""Which channels hang together, and models without those that are masked."""

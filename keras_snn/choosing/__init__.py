@@ -1,0 +1,1 @@
+"""Masks by score and at random: what methods share."""

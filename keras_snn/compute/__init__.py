@@ -1,0 +1,1 @@
+"""Layers that store and compute only the nonzeros of their kernels."""

@@ -1,0 +1,1 @@
+"""Methods that set masks once, one paper a file."""
