@@ -122,9 +122,7 @@ class Network:
         self._gradients = {}
         outputs = self._outputs(self._state, tensor(x))
         self.classes = outputs.shape[-1]
-        self.probabilities = logit_losses.are_probabilities(
-            ops.convert_to_numpy(outputs), model
-        )
+        self.probabilities = logit_losses.are_probabilities(outputs, model)
 
     def logits(self, x, seed=None):
         """Logits of a tensor of images, in float32.

@@ -17,6 +17,7 @@ from keras_snn.attacks import losses
 # no logarithm of zero: the smallest normal number of float32.
 TINY = 1e-12
 SMALLEST = float(np.finfo("float32").tiny)
+HALF_PRECISION = ("float16", "bfloat16")
 
 
 def cross_entropy(y, logits):
@@ -79,14 +80,16 @@ def are_probabilities(outputs, model):
     """Whether a model outputs probabilities of classes, and not logits.
 
     Args:
-        outputs: of some images, a NumPy array of shape (n, classes).
+        outputs: of some images, a tensor of shape (n, classes).
         model: the model, whose `compile` may have said which of them.
 
     Raises:
         ValueError: if that is not true.
     """
-    sums = outputs.sum(axis=-1, dtype="float64")
-    rounding = 1e-5 if outputs.dtype == np.float32 else 1e-2
+    half = keras.backend.standardize_dtype(outputs.dtype) in HALF_PRECISION
+    rounding = 1e-2 if half else 1e-5
+    outputs = ops.convert_to_numpy(outputs).astype("float64")
+    sums = outputs.sum(axis=-1)
     found = outputs.min() >= 0 and np.abs(sums - 1).max() <= rounding
     said = _said_from_logits(model)
     if said is not None and said == found:

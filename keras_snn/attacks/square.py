@@ -31,7 +31,7 @@ HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 # Numbers drawn for a query, before one a channel: where two squares are, and
 # which way the first is turned.
 PLACES = 5
-BLOCK = 250  # queries whose numbers are drawn at once
+BLOCK = 100  # queries between which images that are wrong drop out
 TINY = 1e-12
 
 
@@ -93,38 +93,38 @@ class Square(LogitAttack):
 
     def _attack(self, images):
         for restart in range(self.restarts):
-            for rows in images.batches():
-                x = tensor(images.x[rows])
-                y = tensor(images.y[rows])
-                seed = [self.seed, restart]
-                images.keep(
-                    rows, self._search(images.network, x, y, rows, seed)
-                )
+            seed = [self.seed, restart]
+            best = np.empty_like(images.x)
+            # What is wrong by now is left out of the next block.
+            for block in range(math.ceil(self.queries / BLOCK)):
+                for rows in images.batches():
+                    if block == 0:
+                        best[rows] = self._start(images.x[rows], rows, seed)
+                    found = self._search(images, best[rows], rows, seed, block)
+                    best[rows] = ops.convert_to_numpy(found)
+                    images.keep(rows, found)
 
-    def _search(self, network, x, y, rows, seed):
-        start, change = STARTS[self.norm], CHANGES[self.norm]
-        size = tuple(x.shape)
-        change, keep = _compiled(change, size), _compiled(_keep, size)
-        best = ops.clip(
-            x + self.eps * tensor(start(x.shape, rows, [*seed, 0])), 0.0, 1.0
+    def _start(self, x, rows, seed):
+        change = STARTS[self.norm](x.shape, rows, [*seed, 0])
+        return np.clip(x + self.eps * change, 0.0, 1.0)
+
+    def _search(self, images, best, rows, seed, block):
+        """One block of queries, from the best so far."""
+        network = images.network
+        x, y, best = map(tensor, (images.x[rows], images.y[rows], best))
+        shape = tuple(x.shape)
+        change = _compiled(CHANGES[self.norm], shape)
+        keep = _compiled(_keep, shape)
+        eps = tensor(self.eps)
+        numbers = draws(
+            "random", [*seed, 1 + block], rows, (BLOCK, PLACES + shape[-1])
         )
         margin = logit_losses.margin(y, network.logits(best))
-        for query in range(self.queries):
-            if query % BLOCK == 0:
-                if (ops.convert_to_numpy(margin) <= 0).all():
-                    break
-                block = [*seed, 1 + query // BLOCK]
-                shape = (BLOCK, PLACES + x.shape[-1])
-                numbers = draws("random", block, rows, shape)
-            side, pattern = self._square(query, x.shape[1:3])
-            changed = change(
-                x,
-                best,
-                tensor(numbers[:, query % BLOCK]),
-                tensor(side),
-                tensor(pattern),
-                tensor(self.eps),
-            )
+        first = block * BLOCK
+        for query in range(first, min(first + BLOCK, self.queries)):
+            side, pattern = self._square(query, shape[1:3])
+            drawn = tensor(numbers[:, query - first])
+            changed = change(x, best, drawn, tensor(side), tensor(pattern), eps)
             logits = network.logits(changed)
             best, margin = keep(best, margin, changed, logits, y)
         return best

@@ -116,12 +116,12 @@ def test_refuses_arguments(attack, arguments, message):
         attack(**arguments)
 
 
-def classifier(classes, activation=None, loss=None):
+def classifier(classes, activation=None, loss=None, dtype=None):
     model = keras.Sequential(
         [
             keras.Input((6, 6, 1)),
             layers.Flatten(),
-            layers.Dense(classes, activation=activation),
+            layers.Dense(classes, activation=activation, dtype=dtype),
         ]
     )
     model.compile(loss=loss)
@@ -173,7 +173,13 @@ def test_refuses_outputs_that_contradict_the_loss(images):
     ):
         with pytest.raises(ValueError, match=message):
             APGD()(classifier(4, activation, loss), x, y)
-    assert APGD(steps=1)(classifier(4, "softmax", "mse"), x, y).shape == x.shape
+    for dtype, loss in (
+        ("float32", "mse"),
+        ("mixed_bfloat16", "sparse_categorical_crossentropy"),
+    ):
+        model = classifier(4, "softmax", loss, dtype)
+        x_adv = APGD(0.5, steps=1)(model, x, np.zeros(len(x)))
+        assert (x_adv != x).any()
 
 
 class Noise(keras.Layer):
