@@ -8,7 +8,8 @@ cover a fraction `p` of the image that halves again and again.
 
 Differs from the paper: in L2, `eps` that is not yet used up is shared among the
 channels, and `p` falls by the number of queries itself, as in the authors'
-code within AutoAttack.
+code within AutoAttack. Unlike there, squares are drawn for each image, and
+reach its last row and column, as in the paper.
 """
 
 import functools
