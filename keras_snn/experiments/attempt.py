@@ -11,8 +11,11 @@ import keras
 
 from keras_snn.conversion import strip
 from keras_snn.datasets import as_float
+from keras_snn.evaluation import ece
+from keras_snn.evaluation import nll
 from keras_snn.experiments import cost
 from keras_snn.experiments import data
+from keras_snn.experiments import predictions
 from keras_snn.experiments.checkpoint import EpochCheckpoint
 from keras_snn.experiments.kinds import KINDS
 from keras_snn.experiments.kinds import hard_data
@@ -141,12 +144,13 @@ def _trained(trial, store, config, view):
     parts = data.parts(trial, store.data_dir)
     parts = [as_float(part) for part in hard_data(trial, parts, store)]
     images = len(parts[0].y)
+    as_trained = trial.scheduled(images)
     computed = cost.computed_flops(trial, images)
     keras.utils.clear_session()
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy(trial.precision)
     try:
-        model, trainer = build(trial, images)
+        model, trainer = build(as_trained, images)
         checkpoint = EpochCheckpoint(unfinished, config.checkpoint_interval)
         say = functools.partial(view.epoch, describe(trial))
         callbacks = [
@@ -154,16 +158,21 @@ def _trained(trial, store, config, view):
             *_tensorboard(trial, config),
             Progress(say),
         ]
-        train(trial, trainer, parts, trained, checkpoint, callbacks)
+        train(as_trained, trainer, parts, trained, checkpoint, callbacks)
     finally:
         keras.config.set_dtype_policy(policy)
+    evaluated = KINDS[trial.hard].evaluate(trial, trainer, parts[2])
+    logits = trainer.predict(parts[2].x, batch_size=256, verbose=0)
+    predictions.save(unfinished, trial, logits, parts[2].y)
     result = {
         "sparsity": 0.0 if trial.method == "dense" else sparsity(model),
-        **KINDS[trial.hard].evaluate(trial, trainer, parts[2]),
+        **evaluated,
+        "nll": nll(logits, parts[2].y),
+        "ece": ece(logits, parts[2].y),
         "active_parameters": active_parameters(model),
         "layer_densities": layer_densities(model),
         "training_flops": flops
-        + flops_of(trial, model, images, checkpoint.rows),
+        + flops_of(as_trained, model, images, checkpoint.rows),
         "inference_flops": inference_flops(model),
         "computed_flops": computed,
         "seconds": sum(row["seconds"] for row in checkpoint.rows),

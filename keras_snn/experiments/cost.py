@@ -54,7 +54,8 @@ def computed_flops(trial, images=None):
         return None
     steps = KINDS[trial.hard].attack_steps(trial)
     forward = forward_flops(trial)
-    return float(images * trial.epochs * forward * (3 + 2 * steps))
+    epochs = trial.scheduled(images).epochs
+    return float(images * epochs * forward * (3 + 2 * steps))
 
 
 def training_images(trial):

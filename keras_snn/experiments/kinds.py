@@ -18,9 +18,17 @@ from keras_snn.attacks import adversarial_accuracy
 from keras_snn.datasets import Split
 from keras_snn.experiments.corrupted import corrupted
 from keras_snn.experiments.registry import Row
+from keras_snn.experiments.relabelled import NOISE
+from keras_snn.experiments.relabelled import check_noise
+from keras_snn.experiments.relabelled import relabelled
+from keras_snn.experiments.scored import CHOICE
+from keras_snn.experiments.scored import RECORD
+from keras_snn.experiments.scored import SCORES
+from keras_snn.experiments.scored import check_choice
+from keras_snn.experiments.scored import check_record
+from keras_snn.experiments.scored import chosen
+from keras_snn.experiments.scored import recorders
 from keras_snn.experiments.scored import scorers
-from keras_snn.experiments.scored import scores
-from keras_snn.hardness import hardest
 from keras_snn.hardness import random_subset
 
 # The subset and the corruptions are one draw for every run: the official code
@@ -31,6 +39,14 @@ DATA_SEED = 0
 def at_random(trial, train, store):
     """The share `data_ratio` of the training images, drawn at random."""
     return random_subset(len(train.y), trial.data_ratio, DATA_SEED)
+
+
+def at_random_in_classes(trial, train, store):
+    """As `at_random`, or, if the trial says so, that share of each class."""
+    labels = train.y if trial.class_balanced else None
+    return random_subset(
+        len(train.y), trial.data_ratio, DATA_SEED, labels=labels
+    )
 
 
 def unchanged(trial, images, part, store):
@@ -67,6 +83,9 @@ class Kind(Row):
             images of `part` 0 (training, all of them, so that the data ratio
             does not matter), 1 (validation) and 2 (test); gives images of the
             same shape. Defaults to none.
+        relabel: Called as `relabel(trial, labels)` with the labels of all
+            training images; gives those to train with. Those of validation and
+            test stay. Defaults to none.
         trainer: Called as `trainer(trial, model)`; gives the model that `fit`
             trains. Defaults to the model itself.
         evaluate: Called as `evaluate(trial, trainer, test)`; gives a dict of
@@ -76,15 +95,23 @@ class Kind(Row):
             networks `choose` or `change` ask for, by `store.network(trial)`.
         attack_steps: Called with the trial: gradients by the image in each
             step of training, for counting FLOPs.
+        callbacks: Called as `callbacks(trial, x, y, folder)` with the data to
+            train on and the trial's folder, where they may keep files; gives
+            callbacks for `fit`. Defaults to none.
+        check: Called with each trial of the kind, as it is made; raises a
+            ValueError if its options make no sense.
     """
 
     label: str
     choose: Callable = at_random
     change: Callable = unchanged
+    relabel: Callable = lambda trial, labels: labels
     trainer: Callable = plain
     evaluate: Callable = clean_accuracy
     builds_on: Callable = lambda trial: []
     attack_steps: Callable = lambda trial: 0
+    callbacks: Callable = lambda trial, x, y, folder: []
+    check: Callable = lambda trial: None
 
 
 def pgd(trial, steps, training=False):
@@ -107,18 +134,32 @@ def attacked_accuracy(trial, trainer, test):
     }
 
 
-def of_highest_score(trial, train, store):
-    """The share `data_ratio` of the training images of the highest EL2N."""
-    return np.sort(hardest(scores(trial, train, store), trial.data_ratio))
-
-
 KINDS = {
-    "none": Kind("ordinary samples", fields=()),
-    "el2n": Kind(
-        "hardest samples by EL2N",
-        choose=of_highest_score,
-        builds_on=scorers,
-        fields=("el2n_epoch", "el2n_models"),
+    "none": Kind(
+        "ordinary samples",
+        choose=at_random_in_classes,
+        callbacks=recorders,
+        check=check_record,
+        fields=(),
+        options={"class_balanced": False, **RECORD},
+    ),
+    **{
+        name: Kind(
+            f"hardest samples by {score.label}",
+            choose=chosen,
+            builds_on=scorers,
+            check=check_choice,
+            fields=("el2n_epoch", "el2n_models"),
+            options=CHOICE,
+        )
+        for name, score in SCORES.items()
+    },
+    "label_noise": Kind(
+        "wrong labels",
+        relabel=relabelled,
+        check=check_noise,
+        fields=(),
+        options=NOISE,
     ),
     "corruption": Kind(
         "common corruptions",
@@ -154,5 +195,5 @@ def hard_data(trial, parts, store):
         Split(kind.change(trial, split.x, part, store), split.y)
         for part, split in enumerate(parts)
     ]
-    train = changed[0]
-    return [Split(train.x[rows], train.y[rows]), *changed[1:]]
+    images, labels = changed[0].x, kind.relabel(trial, parts[0].y)
+    return [Split(images[rows], labels[rows]), *changed[1:]]

@@ -207,6 +207,7 @@ def run_trial(trial, out, *, data_dir=None, say=print, view=None, **config):
         The result, a dict: the fields of the trial, `sparsity` achieved (that
         asked for is `requested_sparsity`), `clean_accuracy` and such as
         `adversarial_accuracy` on the test images, in [0, 1],
+        `nll` and `ece` of the clean ones (see `keras_snn.evaluation`),
         `active_parameters`, `layer_densities`, `training_flops` (of methods
         that prune a trained network, with its training) and `inference_flops`
         of one image, `seconds` of training, sizes of files in bytes; and with

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 
 from keras_snn.experiments import data
+from keras_snn.experiments import predictions
 from keras_snn.experiments.trial import all_options
 from keras_snn.files import locked
 from keras_snn.files import read_json
@@ -21,9 +22,10 @@ class Store:
     """A folder that all recipes may share: a trial is trained once.
 
     A trial's folder is named by its key and its data: `result.json`,
-    `trial.json`, `history.csv`, `model.keras`, and `model.tflite` where it was
-    asked for. It appears when it is whole. `<folder>.unfinished` holds what a
-    trial goes on from, `<folder>.failed.json` why it cannot.
+    `trial.json`, `history.csv`, `predictions.npz`, `model.keras`, and
+    `model.tflite` where it was asked for. It appears when it is whole.
+    `<folder>.unfinished` holds what a trial goes on from,
+    `<folder>.failed.json` why it cannot.
 
     Args:
         folder: Where; made when something is kept.
@@ -73,6 +75,15 @@ class Store:
     def drop_network(self, trial):
         """Removes the trained network of a trial; its result stays."""
         (self.place(trial) / "model.keras").unlink(missing_ok=True)
+
+    def predictions(self, trial):
+        """The `Predictions` of a trial that is done, on clean test images.
+
+        Raises:
+            FileNotFoundError: If they were not kept.
+            ValueError: If they are damaged, or of another trial.
+        """
+        return predictions.load(self.place(trial), trial)
 
     def claimed(self, trial):
         """A context in which no other process runs the trial.

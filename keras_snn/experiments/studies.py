@@ -16,6 +16,8 @@ from keras_snn.experiments.provenance import provenance
 from keras_snn.experiments.report import Report
 from keras_snn.experiments.run import plan
 from keras_snn.experiments.run import run_grid
+from keras_snn.experiments.scored import SCORES
+from keras_snn.experiments.scored import score_of
 from keras_snn.experiments.scored import scorers
 from keras_snn.experiments.scored import scores
 from keras_snn.experiments.store import Store
@@ -158,7 +160,7 @@ def planned(grid, store):
 
 
 def examples(settings, per_class=5):
-    """Shows the images of the highest and the lowest EL2N: Figure 1.
+    """Shows the images of the highest and the lowest score: Figure 1.
 
     Of CIFAR-100 those of the classes that the paper shows, of others those of
     the first ten.
@@ -184,17 +186,18 @@ def examples(settings, per_class=5):
     labels = range(min(10, datasets.SOURCES[trial.dataset].classes))
     if trial.dataset == "cifar100":
         labels = FIGURE_1_CLASSES
+    label = SCORES[score_of(trial)].label
     low, high = {}, {}
-    for label in labels:
-        of_class = np.flatnonzero(train.y == label)
+    for number in labels:
+        of_class = np.flatnonzero(train.y == number)
         order = of_class[np.argsort(of_each[of_class], kind="stable")]
         for shown, rows_of in ((low, order), (high, order[::-1])):
             part = datasets.Split(train.x[rows_of[:per_class]], None)
-            shown[str(label)] = as_float(part).x
+            shown[str(number)] = as_float(part).x
     figure = figures.example_images(
-        {"Lowest EL2N": low, "Highest EL2N": high},
-        f"The ends of {trial.dataset} by EL2N, by class",
+        {f"Lowest {label}": low, f"Highest {label}": high},
+        f"The ends of {trial.dataset} by {label}, by class",
     )
-    figures.save(figure, settings.out / "el2n")
+    figures.save(figure, settings.out / score_of(trial))
     print(f"The figure is in {settings.out}/")
     return rows

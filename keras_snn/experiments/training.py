@@ -101,7 +101,12 @@ def train(trial, trainer, parts, trained, checkpoint, callbacks=()):
         validation_data=validation if len(validation.y) else None,
         epochs=trial.epochs,
         initial_epoch=done,
-        callbacks=[*method.callbacks(trial, x, y), checkpoint, *callbacks],
+        callbacks=[
+            *method.callbacks(trial, x, y),
+            *KINDS[trial.hard].callbacks(trial, x, y, checkpoint.folder),
+            checkpoint,
+            *callbacks,
+        ],
         verbose=0,
     )
 

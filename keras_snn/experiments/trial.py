@@ -16,6 +16,7 @@ from keras_snn.experiments.kinds import KINDS
 from keras_snn.experiments.methods import METHODS
 from keras_snn.experiments.networks import MODELS
 from keras_snn.experiments.registry import claimed
+from keras_snn.hardness import epochs_for_equal_steps
 
 # The fields that name a row of a table.
 TABLES = {"method": METHODS, "model": MODELS, "hard": KINDS}
@@ -42,10 +43,16 @@ class Trial:
             `keras_snn.experiments.KINDS`. `"adversarial"`: PGD in training,
             clean and attacked test images. `"corruption"`: training and test
             images each with a random one of 15 corruptions. `"el2n"`: the
-            training images of the highest EL2N score, ordinary test images.
-            `"none"`.
+            training images of the highest EL2N score, ordinary test images;
+            so, by other scores, `"grand"`, `"loss"`, `"margin"`, `"vog"`,
+            `"prediction_depth"`, `"forgetting"` and `"aum"`. `"label_noise"`:
+            wrong labels in training, right ones in the test. `"none"`: also
+            the control of a subset by score, one of its size at random.
         data_ratio: Share of the training images, in (0, 1]: drawn at random,
-            or, of `"el2n"`, the hardest.
+            or, of `"el2n"` and other scores, the hardest.
+        equal_steps: Whether training on a part of the data takes as many steps
+            as on all of it: `epochs` and `interval` grow alike. Else it takes
+            as many epochs.
         hold_out: Whether the official code's validation part is held out, a
             tenth of the training images. Nothing is chosen by it.
         width: Factor on the number of channels of every layer, > 0.
@@ -70,7 +77,7 @@ class Trial:
         test_attack_steps: PGD steps in evaluation.
         severity: Of the corruptions, 1 to 6.
         el2n_epoch: After how many epochs of training the networks that score
-            the samples do so.
+            the samples do so, by EL2N or another score.
         el2n_models: How many networks' scores are averaged.
         options: A dict of what the rows of method, model and kind offer beside
             these fields, each an attribute of the trial, too. What a trial's
@@ -80,7 +87,15 @@ class Trial:
             random. `gmp_begin`, `gmp_end`: when GMP prunes, as shares of
             training. `attack_training`: attack in
             training mode. `corruptions`: `"mixed"`, `"lff0"`, `"lff1"` or one
-            name. `stem`: of a ResNet, `"cifar"` or `"tiny"`; by default that
+            name. `subset`: of a score, `"hardest"`, or, as a control,
+            `"easiest"`. `class_balanced`: the same share of each class; of
+            `"none"`, too. `record`: what is recorded while ordinary samples
+            are trained on, `"forgetting"` or `"aum"`. `noise`: `"symmetric"`,
+            `"asymmetric"` or `"file"`; `noise_rate`: the share of labels, or
+            of labels of the classes that change; `noise_file`, `noise_column`:
+            as for `keras_snn.hardness.read_labels`, a label for each training
+            image (the path tells trials apart, not what the file holds).
+            `stem`: of a ResNet, `"cifar"` or `"tiny"`; by default that
             of the data. `last_pool`: of VGG19, `"average"` or `"max"`.
 
     Raises:
@@ -98,6 +113,7 @@ class Trial:
     model: str
     hard: str = "none"
     data_ratio: float = 1.0
+    equal_steps: bool = False
     hold_out: bool = False
     width: float = 1.0
     seed: int = 0
@@ -134,6 +150,9 @@ class Trial:
                 object.__setattr__(self, unused, getattr(Trial, unused))
         object.__setattr__(self, "options", self._own_options())
         self._check_ranges()
+        KINDS[self.hard].check(self)
+        if self.data_ratio == 1:  # Steps are equal as it is.
+            object.__setattr__(self, "equal_steps", False)
 
     def __getattr__(self, name):
         if not name.startswith("_") and name != "options":
@@ -241,6 +260,29 @@ class Trial:
     def dense(self):
         """The trial whose trained network LTH and OMP begin with."""
         return dataclasses.replace(self, method="dense")
+
+    def scheduled(self, images):
+        """The trial as it trains on so many images.
+
+        With `equal_steps`, epochs and interval are such that steps, and mask
+        updates, are those of training on all of the data.
+
+        Args:
+            images: How many images it trains on.
+
+        Returns:
+            A `Trial`.
+        """
+        if not self.equal_steps:
+            return self
+        total = round(images / self.data_ratio)
+        epochs = epochs_for_equal_steps(
+            self.epochs, total, images, self.batch_size
+        )
+        interval = max(1, round(self.interval * epochs / self.epochs))
+        return dataclasses.replace(
+            self, epochs=epochs, interval=interval, equal_steps=False
+        )
 
     @functools.cached_property
     def builds_on(self):

@@ -12,8 +12,10 @@ from keras_snn.experiments import METHODS
 from keras_snn.experiments import Trial
 from keras_snn.experiments.corrupted import SETS
 from keras_snn.experiments.kinds import hard_data
+from keras_snn.experiments.scored import SCORES
 from keras_snn.experiments.store import Store
 from keras_snn.experiments.training import train
+from keras_snn.hardness import Scores
 from keras_snn.hardness import random_subset
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), "uint8")
@@ -99,7 +101,9 @@ def test_what_augments_the_images_of_a_trial(monkeypatch, dataset, flip):
         "keras_snn.datasets.augmented", lambda *_, **given: seen.append(given)
     )
     nothing = types.SimpleNamespace(
-        fit=lambda *_, **given: seen.append(given), resume=lambda trainer: 1
+        fit=lambda *_, **given: seen.append(given),
+        resume=lambda trainer: 1,
+        folder=None,
     )
     for fields, crop in (
         ({"rotation": 15}, 4),
@@ -113,6 +117,102 @@ def test_what_augments_the_images_of_a_trial(monkeypatch, dataset, flip):
         assert given["flip"] == (flip and crop > 0)
         # With nothing held out nothing is looked at during training.
         assert fitted["validation_data"] is None
+
+
+class Networks:
+    """A store of a network for each trial that scores, on 40 images."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.given = {}
+
+    def fingerprint(self, trial):
+        return "0" * 64
+
+    def network(self, trial):
+        if trial not in self.given:
+            self.given[trial] = keras.Sequential(
+                [
+                    keras.Input((32, 32, 3)),
+                    keras.layers.GlobalAveragePooling2D(),
+                    keras.layers.Dense(6, "relu"),
+                    keras.layers.ReLU(),
+                    keras.layers.Dense(10),
+                ]
+            )
+        return self.given[trial]
+
+
+@pytest.mark.parametrize(
+    "hard", [name for name, score in SCORES.items() if not score.record]
+)
+def test_every_score_chooses_the_hardest_and_the_easiest(tmp_path, hard):
+    labels = np.arange(40) % 10
+    parts = [Split(IMAGES, labels), *PARTS[1:]]
+    found = {}
+    store = Networks(tmp_path)
+    for subset in ("hardest", "easiest"):
+        this = trial(
+            hard=hard, data_ratio=0.5, options={"subset": subset}, el2n_epoch=3
+        )
+        found[subset] = hard_data(this, parts, store)[0]
+    assert len(found["hardest"].y) == len(found["easiest"].y) == 20
+    (path,) = (tmp_path / "scores").glob(f"{hard}-*.npz")
+    scores = Scores.load(path).values
+    assert len(scores) == 40
+    if hard != "prediction_depth":  # Of few values, of these networks.
+        assert len(np.unique(scores)) > 2
+    order = np.argsort(-scores, kind="stable")
+    kept = IMAGES[np.sort(order[:20])]
+    assert np.array_equal(found["hardest"].x, kept)
+
+
+def test_a_balanced_subset_has_the_same_share_of_each_class(tmp_path):
+    labels = np.repeat([0, 1, 2, 3], 10)
+    parts = [Split(IMAGES, labels), *PARTS[1:]]
+    balanced = {"class_balanced": True}
+    for hard in ("none", "margin"):
+        this = trial(hard=hard, data_ratio=0.5, options=balanced)
+        train = hard_data(this, parts, Networks(tmp_path))[0]
+        assert np.bincount(train.y).tolist() == [5, 5, 5, 5]
+    # As many as at random, and not the same.
+    random = hard_data(trial(data_ratio=0.5), parts, None)[0]
+    assert len(random.y) == 20
+    assert np.bincount(random.y).tolist() != [5, 5, 5, 5]
+
+
+def test_labels_are_wrong_in_training_alone(tmp_path):
+    clean = np.arange(40) % 10
+    parts = [Split(IMAGES, clean), *PARTS[1:]]
+
+    def noisy(ratio=1.0, **options):
+        this = trial(hard="label_noise", data_ratio=ratio, options=options)
+        train, _, test = hard_data(this, parts, None)
+        assert np.array_equal(test.y, PARTS[2].y)
+        rows = random_subset(40, ratio, 0)
+        assert np.array_equal(train.x, IMAGES[rows])
+        return train.y != clean[rows], train.y
+
+    wrong, labels = noisy(noise_rate=0.5)
+    assert wrong.sum() == 20
+    part, _ = noisy(0.5, noise_rate=0.5)
+    assert np.array_equal(part, wrong[random_subset(40, 0.5, 0)])
+    wrong, labels = noisy(noise="asymmetric", noise_rate=0.5)
+    assert set(zip(clean[wrong], labels[wrong], strict=True)) == {
+        (2, 7),
+        (3, 8),
+        (5, 6),
+        (6, 5),
+        (7, 1),
+    }
+    assert wrong.sum() == 10
+    path = tmp_path / "people.npy"
+    np.save(path, (clean + 1) % 10)
+    wrong, labels = noisy(noise="file", noise_file=str(path))
+    assert wrong.all() and labels.dtype == clean.dtype
+    np.save(path, clean[:-1])
+    with pytest.raises(ValueError, match="each of the 40.*Received: 39"):
+        noisy(noise="file", noise_file=str(path))
 
 
 class Spy:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_snn.evaluation import nll
 from keras_snn.experiments import attempt
 from keras_snn.experiments import data
 from keras_snn.experiments import run_grid
@@ -142,6 +143,11 @@ def test_a_trial_on_clean_images(tmp_path, trial_of):
     assert result["images"] == round(0.1 * 1437)  # Nothing is held out.
     assert result["versions"]["keras"] == keras.__version__
     assert {"commit", "backend", "device", "data"} <= set(result)
+    logits, y = Store(tmp_path).predictions(this)
+    right = (logits.argmax(axis=1) == y).mean()
+    assert right == pytest.approx(result["clean_accuracy"])
+    assert nll(logits, y) == pytest.approx(result["nll"], rel=1e-3)
+    assert 0 <= result["ece"] <= 1
     held_out = trial_of("random", hold_out=True)
     assert data.training_images(held_out) == round(0.1 * 1293)
 
@@ -161,6 +167,23 @@ def test_the_hardest_samples_are_chosen_once_for_all(tmp_path, trial_of):
     before = scores.stat().st_mtime_ns
     run_trial(trial_of("set", **fields), tmp_path, say=quiet)
     assert scores.stat().st_mtime_ns == before
+
+
+def test_what_is_recorded_in_training_chooses(tmp_path, trial_of):
+    fields = {"hard": "forgetting", "el2n_epoch": 2, "epochs": 1}
+    this = trial_of(
+        "random", equal_steps=True, options={"subset": "easiest"}, **fields
+    )
+    lines = []
+    (row,) = run_grid([this], tmp_path, say=lines.append)
+    assert row.get("error") is None and row["equal_steps"]
+    # Two epochs score; one on 1,437 images is 23 steps, on 144 three.
+    assert sum("epoch 2/2" in line for line in lines) == 1
+    assert sum("epoch 8/8" in line for line in lines) == 1
+    (record,) = tmp_path.glob("trials/dense-*/forgetting.npz")
+    assert np.load(record)["records"].shape == (2, 1437)
+    (scores,) = (tmp_path / "scores").glob("forgetting-*.npz")
+    assert len(np.load(scores)["values"]) == 1437
 
 
 def test_networks_that_were_dropped_are_trained_for_what_needs_them(

@@ -32,6 +32,7 @@ CHANGES = {
     "model": "resnet18",
     "hard": "none",
     "data_ratio": 0.5,
+    "equal_steps": True,
     "hold_out": True,
     "width": 0.5,
     "seed": 1,
@@ -62,7 +63,7 @@ def test_every_field_is_changed():
 @pytest.mark.parametrize("hard", list(KINDS))
 @pytest.mark.parametrize("method", ["dense", "snip", "set"])
 def test_key_tells_the_fields_apart_that_matter(hard, method):
-    this = {"hard": hard, "method": method}
+    this = {"hard": hard, "method": method, "data_ratio": 0.4}
     ignored = claimed(KINDS) - set(KINDS[hard].fields)
     ignored |= claimed(METHODS) - set(METHODS[method].fields)
     ignored |= {"options"} | ({"sparsity"} if method == "dense" else set())
@@ -129,6 +130,71 @@ def test_all_trials_share_the_networks_that_score_the_samples():
     }
     this = trial(method="omp", **hard)
     assert this.builds_on == [*scorers(this), this.dense]
+
+
+def test_steps_as_of_all_the_data():
+    this = trial(data_ratio=0.3, equal_steps=True)
+    same = this.scheduled(15_000)
+    assert (same.epochs, same.interval) == (663, 13)
+    assert -(-15_000 // 128) * 663 == pytest.approx(200 * 391, abs=60)
+    assert not same.equal_steps and same.milestones == this.milestones
+    assert trial(data_ratio=0.3).scheduled(15_000).epochs == 200
+    assert this.dense.equal_steps
+    # Of all the data they are the same trial.
+    assert trial(equal_steps=True).key == trial().key
+
+
+def test_controls_of_a_subset_are_their_own_trials():
+    shares = {"hard": "el2n", "data_ratio": 0.3}
+    controls = [
+        trial(**shares),
+        trial(**shares, options={"subset": "easiest"}),
+        trial(**shares, options={"class_balanced": True}),
+        trial(hard="none", data_ratio=0.3),
+        trial(hard="none", data_ratio=0.3, options={"class_balanced": True}),
+        trial(**{**shares, "hard": "aum"}),
+    ]
+    assert len({each.key for each in controls}) == len(controls)
+    # The same networks score them.
+    assert len({each.builds_on[0] for each in controls[:3]}) == 1
+    assert trial(hard="none", options={"subset": "easiest"}) == trial(
+        hard="none"
+    )
+
+
+def test_networks_that_score_are_those_that_the_score_needs():
+    hard = {"el2n_epoch": 10, "el2n_models": 2}
+    (first, second) = scorers(trial(hard="aum", **hard))
+    assert (first.seed, second.seed) == (0, 1)
+    assert first.record == "aum" and first.hard == "none"
+    assert [(t.seed, t.epochs) for t in scorers(trial(hard="vog", **hard))] == [
+        (seed, epoch) for seed in (0, 1) for epoch in (4, 7, 10)
+    ]
+    of_networks = {"el2n", "grand", "loss", "margin", "prediction_depth"}
+    assert (
+        len({tuple(scorers(trial(hard=h, **hard))) for h in of_networks}) == 1
+    )
+
+
+def test_options_of_kinds_that_make_no_sense():
+    for hard, options, says in (
+        ("el2n", {"subset": "middle"}, "`subset`.*'middle'"),
+        ("none", {"record": "el2n"}, "`record`.*'el2n'"),
+        ("label_noise", {"noise": "uniform"}, "`noise`.*'uniform'"),
+        ("label_noise", {"noise_rate": 1.5}, "`noise_rate`.*1.5"),
+        ("label_noise", {"noise": "file"}, "`noise_file`"),
+        ("label_noise", {"noise_file": "a.npy"}, "`noise_file`"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            trial(hard=hard, options=options)
+    with pytest.raises(ValueError, match="cifar10.*Received.*tiny_imagenet"):
+        trial(
+            hard="label_noise",
+            dataset="tiny_imagenet",
+            options={"noise": "asymmetric"},
+        )
+    with pytest.raises(ValueError, match="`el2n_epoch` must be at least 2"):
+        trial(hard="vog", el2n_epoch=1)
 
 
 def test_a_trial_is_frozen():
