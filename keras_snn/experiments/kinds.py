@@ -145,7 +145,7 @@ KINDS = {
     ),
     **{
         name: Kind(
-            f"hardest samples by {score.label}",
+            f"subsets by {score.label}",
             choose=chosen,
             builds_on=scorers,
             check=check_choice,
