@@ -65,9 +65,17 @@ def _by_checkpoints(trials, store, x, y):
 
 def _by_record(name):
     def of(trials, store, x, y):
-        path = store.place(trials[-1]) / f"{name}.npz"
+        trial = trials[-1]
+        store.result(trial)  # A worker's store fetches what it is asked for.
+        path = store.place(trial) / f"{name}.npz"
         recorder = RECORDERS[name](x, y, path=path)
         recorder.load()
+        if len(recorder.records) != trial.epochs:
+            raise ValueError(
+                f"{path} must hold records of all {trial.epochs} epochs, or "
+                "scores are of a part of training: delete its folder to have "
+                f"them made anew. Received: {len(recorder.records)} epochs"
+            )
         return recorder.scores
 
     return of
