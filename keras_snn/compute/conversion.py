@@ -54,7 +54,7 @@ def to_sparse(model, policy="auto"):
             it. It stays as it is; compile what is returned.
         policy: `"auto"`: layers of at least 16384 weights from a sparsity of
             0.7 on become sparse. `"all"`: all that can.
-            `keras_snn.summary` shows which did.
+            `keras_snn.summary` shows which did, and why the others did not.
 
     Returns:
         A `keras.Model` with weights of its own, not compiled.
@@ -77,18 +77,24 @@ def to_sparse(model, policy="auto"):
             f"Received: {policy=!r}"
         )
     masked, weights = _of_graph(model)
-    made = {
-        id(each.owner.layer): each
-        for each in weights.values()
-        if each.computes == "masked" and _becomes_sparse(each, policy)
+    reasons = {
+        path: _why_masked(each, policy)
+        for path, each in weights.items()
+        if each.computes == "masked"
     }
-    if not made and not any(m.computes == "sparse" for m in weights.values()):
+    made = {
+        id(weights[path].owner.layer): weights[path]
+        for path, reason in reasons.items()
+        if reason is None
+    }
+    reasons = {path: reason for path, reason in reasons.items() if reason}
+    if len(reasons) == len(weights):
         raise ValueError(
             "A model computes sparse if one of its layers can: Dense or "
             "Conv2D, channels last, without groups, dilation or constraints, "
             f"and, by the policy 'auto', of at least {SMALL} weights and a "
             f"sparsity of {PAYS}. Received: {model.name!r}, which has none, "
-            f"and {policy=!r}"
+            f"and {policy=!r}: {reasons}"
         )
 
     def convert(layer):
@@ -110,7 +116,7 @@ def to_sparse(model, policy="auto"):
         if new.bias is not None:
             _copy(layer.bias, new.bias)
 
-    return _rebuilt(model, masked, weights, convert, fill)
+    return _rebuilt(model, masked, weights, convert, fill, reasons)
 
 
 def to_dense(model):
@@ -168,11 +174,11 @@ def _graphs():
     return functional_class(), keras.Sequential
 
 
-def _becomes_sparse(masked, policy):
-    layer, mask = masked.owner.layer, masked.mask_array()
-    kind = type(layer)
+def _why_masked(masked, policy):
+    """Why a layer does not become sparse; None if it does."""
+    layer, kind = masked.owner.layer, type(masked.owner.layer)
     if kind not in (layers.Dense, layers.Conv2D):
-        return False
+        return "neither Dense nor Conv2D"
     odd = (
         "activity_regularizer",
         "kernel_constraint",
@@ -180,19 +186,23 @@ def _becomes_sparse(masked, policy):
         "quantization_mode",
         "lora_enabled",
     )
-    if any(getattr(layer, name, None) for name in odd):
-        return False
+    for name in odd:
+        if getattr(layer, name, None):
+            return f"it has a {name}"
     if type(layer.kernel_regularizer) not in SUMS:
-        return False
-    if kind is layers.Conv2D and (
-        layer.data_format != "channels_last"
-        or layer.groups != 1
-        or set(layer.dilation_rate) != {1}
-    ):
-        return False
+        return "a kernel_regularizer that may look at zeros"
+    if kind is layers.Conv2D:
+        if layer.data_format != "channels_last":
+            return "channels first"
+        if layer.groups != 1 or set(layer.dilation_rate) != {1}:
+            return "groups or dilation"
     if policy == "all":
-        return True
-    return mask.size >= SMALL and mask.mean() <= 1 - PAYS
+        return None
+    if masked.size < SMALL:
+        return f"slower: fewer than {SMALL} weights"
+    if masked.active_count() > (1 - PAYS) * masked.size:
+        return f"slower: a sparsity below {PAYS}"
+    return None
 
 
 def _sparse(layer, count):
@@ -243,7 +253,7 @@ def _nonzeros(masked):
     return positions, masked.weight_array().flat[positions]
 
 
-def _rebuilt(model, masked, weights, convert, fill):
+def _rebuilt(model, masked, weights, convert, fill, reasons=None):
     """A copy of a model whose layers are made by `convert`.
 
     Args:
@@ -253,6 +263,7 @@ def _rebuilt(model, masked, weights, convert, fill):
         convert: A function of a layer, that returns another one.
         fill: A function of a layer and the other one, that fills in the
             latter's weights, where that is sparse or of another kind.
+        reasons: Dict of path to why that weight stays masked, for `summary`.
     """
     made = []
 
@@ -277,7 +288,9 @@ def _rebuilt(model, masked, weights, convert, fill):
         for path in weights
         if not isinstance(owners[path].layer, SparseLayer)
     ]
-    new_masked = MaskedLayer(inner, stored, name=f"masked_{inner.name}")
+    new_masked = MaskedLayer(
+        inner, stored, name=f"masked_{inner.name}", why_masked=reasons
+    )
     sparse = around(new_masked, name=model.name)
     set_masks(
         sparse,

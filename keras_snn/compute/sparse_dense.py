@@ -23,6 +23,12 @@ class SparseDense(SparseLayer):
         ValueError: If `units` or `sparsity` is out of range, or when built, if
             no weight would be left, or more than 2**31 - 1.
 
+    A model of such layers needs no `sparsify`, and its kernels are never dense,
+    so that they may be larger than memory; `SETUpdate` and `RigLUpdate` train
+    it so. Where few weights of an output are left, an initializer's variance,
+    that of a dense kernel, is too small: give one of the variance that their
+    number tells.
+
     Example:
 
     ```python
@@ -31,6 +37,8 @@ class SparseDense(SparseLayer):
         keras_snn.SparseDense(4096, sparsity=0.99, activation="relu"),
         keras.layers.Dense(10),
     ])
+    model.compile("adam", "mse")
+    model.fit(x, y, epochs=20, callbacks=[keras_snn.SETUpdate(1)])
     ```
     """
 

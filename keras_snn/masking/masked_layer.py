@@ -61,12 +61,14 @@ class MaskedLayer(keras.layers.Wrapper):
 
     def __init__(self, layer, weights=None, **kwargs):
         requested_sparsity = kwargs.pop("requested_sparsity", None)
+        why_masked = kwargs.pop("why_masked", None)
         kwargs.setdefault("dtype", layer.dtype_policy)
         # Weights are handed on as they are stored: each inner layer casts by
         # its own policy, as it does without the wrapper.
         super().__init__(layer, autocast=False, **kwargs)
         self.weights_to_mask = None if weights is None else list(weights)
         self.requested_sparsity = requested_sparsity
+        self._why_masked = tuple((why_masked or {}).items())
         self.supports_masking = True
         signature = keras_private.signature_of(layer)
         keras_private.bind_call(self, signature)
@@ -199,11 +201,18 @@ class MaskedLayer(keras.layers.Wrapper):
         config = super().get_config()
         # An inner model's optimizer and loss: the model around it trains.
         config["layer"].pop("compile_config", None)
+        if self.why_masked:
+            config["why_masked"] = self.why_masked
         return {
             **config,
             "weights": weights,
             "requested_sparsity": self.requested_sparsity,
         }
+
+    @property
+    def why_masked(self):
+        """Why weights stay masked where others compute sparse: text by path."""
+        return dict(self._why_masked)
 
     @property
     def method_state(self):

@@ -70,10 +70,19 @@ def _lines(model, weights, active, size):
             f"Sparsity requested: {sparsity:.6g}, achieved: "
             f"{1 - active / size:.6g}"
         )
-    alone = left_alone(model, weights)
-    if alone:
-        yield "Left alone:"
-    for reason, paths in alone.items():
+    stayed = {}
+    for layer in masked_layers(model):
+        for path, reason in layer.why_masked.items():
+            stayed.setdefault(reason, []).append(path)
+    yield from _grouped("Computed masked:", stayed)
+    yield from _grouped("Left alone:", left_alone(model, weights))
+
+
+def _grouped(title, paths_of):
+    """Lines of the paths for each reason, some of them where they are many."""
+    if paths_of:
+        yield title
+    for reason, paths in paths_of.items():
         if len(paths) <= EXAMPLES:
             yield f"  {reason}: {', '.join(paths)}"
         else:

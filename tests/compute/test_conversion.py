@@ -204,8 +204,12 @@ def test_where_it_pays(tmp_path):
     keras_snn.summary(sparse, print_fn=lines.append, line_length=100)
     (line,) = [each for each in lines[0].split("\n") if "large/kernel" in each]
     assert "sparse" in line
+    reason = "slower: fewer than 16384 weights: small/kernel"
+    assert f"Computed masked:\n  {reason}\n" in lines[0]
     sparse.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
+    keras_snn.summary(loaded, print_fn=lines.append, line_length=100)
+    assert reason in lines[1]
     x = X.reshape(6, -1)[:, :128]
     np.testing.assert_array_equal(
         ops.convert_to_numpy(sparse(x)), ops.convert_to_numpy(loaded(x))
@@ -245,7 +249,7 @@ def test_sparsify_computes_sparse(masked):
             lambda m: keras_snn.to_sparse(
                 keras_snn.sparsify(dense_model(), 0.3)
             ),
-            "one of its layers can",
+            r"one of its layers can.*'last/kernel': 'slower: fewer",
         ),
         (
             lambda m: keras_snn.sparsify(dense_model(), compute="fast"),

@@ -260,6 +260,36 @@ def test_of_the_kernel_nothing_but_its_nonzeros_is_ever_held():
     assert peak < 64 * layer.nonzeros < 0.6 * 8 * size
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="JAX has float64 by a switch alone"
+)
+def test_float64_is_computed_dense_and_says_so():
+    layer, x = SparseDense(16, 0.8, dtype="float64"), draw(0, 2, 24)
+    layer.build((None, 24))
+    with pytest.warns(UserWarning, match="the layer in float64"):
+        outputs = ops.convert_to_numpy(layer(x))
+    np.testing.assert_allclose(outputs, x @ layer.kernel_array(), atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", [SparseDense, SparseConv2D])
+def test_inputs_of_unknown_channels_are_refused(layer):
+    layer = layer(4, 3, 0.8) if layer is SparseConv2D else layer(4, 0.8)
+    shape = (None, 6, 6, None)
+    with pytest.raises(ValueError, match="kernel has no shape"):
+        layer.build(shape)
+    assert not layer.built and not layer.weights
+
+
+def test_inputs_of_another_rank_are_refused():
+    for layer, shape in (
+        (SparseDense(8, 0.8), (4,)),
+        (SparseConv2D(8, 3, 0.8), (2, 6, 4)),
+    ):
+        layer.build((2, 6, 6, 4))
+        with pytest.raises(ValueError, match="ndim"):
+            layer(np.ones(shape, "float32"))
+
+
 def test_nothing_left_is_refused():
     with pytest.raises(ValueError, match="at least one weight"):
         SparseDense(2, 0.9).build((None, 2))
