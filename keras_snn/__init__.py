@@ -23,6 +23,7 @@ from keras_snn.callbacks.mask_log import MaskLog
 from keras_snn.callbacks.mest import MESTUpdate
 from keras_snn.callbacks.movement import MovementUpdate
 from keras_snn.callbacks.movement import SoftMovementUpdate
+from keras_snn.callbacks.once_sparse import OnceSparse
 from keras_snn.callbacks.rigl import RigLUpdate
 from keras_snn.callbacks.set import SETUpdate
 from keras_snn.callbacks.snfs import SNFSUpdate
@@ -58,6 +59,11 @@ from keras_snn.oneshot.synflow import synflow
 
 __version__ = "0.1.0"
 
+
+def __dir__():
+    return sorted([*__all__, "__version__"])
+
+
 __all__ = [
     "ACDCUpdate",
     "ByGradient",
@@ -73,6 +79,7 @@ __all__ = [
     "MaskedLayer",
     "MovementLayer",
     "MovementUpdate",
+    "OnceSparse",
     "RigLUpdate",
     "SETUpdate",
     "SNFSUpdate",

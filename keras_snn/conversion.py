@@ -3,11 +3,14 @@
 import warnings
 
 import keras
+import numpy as np
+from keras import ops
 
 from keras_snn import patterns
 from keras_snn.channels.graph import check_graph
 from keras_snn.channels.shrink import remove_channels
 from keras_snn.choosing.at_random import random_masks
+from keras_snn.choosing.by_score import masks_by_score
 from keras_snn.compute.conversion import to_dense
 from keras_snn.compute.conversion import to_sparse
 from keras_snn.masking.mask_state import masked_layers
@@ -19,14 +22,18 @@ from keras_snn.masking.sparse_model import SparseModel
 from keras_snn.masking.sparse_model import around
 from keras_snn.masking.sparse_model import give_up
 from keras_snn.masking.sparse_model import holder_of
+from keras_snn.masking.trained import looks_trained
 from keras_snn.masking.weight_owners import weight_owners
+
+MASKS = ("random", "magnitude")
 
 
 def sparsify(
     model,
     sparsity=None,
-    distribution="erk",
+    distribution=None,
     *,
+    masks=None,
     pattern=None,
     seed=0,
     include=None,
@@ -34,13 +41,15 @@ def sparsify(
     wrapper=MaskedLayer,
     compute="masked",
 ):
-    """Makes a model sparse: masks around all of it, drawn at random.
+    """Makes a model sparse: masks around all of it.
 
-    The model is wrapped, not copied: its weights are those of the sparse
-    model, pruned in place, and `strip` gives it back. Every Dense,
-    EinsumDense, convolution and recurrent kernel is masked, first and last
-    layer included. `sparsity=0` keeps every weight, for methods that choose
-    the mask themselves.
+    They are drawn at random, for a model that is to be trained sparse from
+    the beginning, or, for one that is trained, keep its largest weights. The
+    model is wrapped, not copied: its weights are those of the sparse model,
+    pruned in place, and `strip` gives it back. Every Dense, EinsumDense,
+    convolution and recurrent kernel is masked, first and last layer included.
+    `sparsity=0` keeps every weight, for methods that choose the mask
+    themselves.
 
     Args:
         model: A built Keras model of any kind: Functional, Sequential, nested
@@ -51,6 +60,11 @@ def sparsify(
             `"uniform"`, `"uniform+"`, see `keras_snn.distributions`; a function
             of (shapes, sparsity); or a mapping of layer name or weight path to
             sparsity, where the layers that it does not name get `sparsity`.
+            Defaults to `"erk"` for random masks, and for those by magnitude to
+            none: one threshold for the model.
+        masks: `"random"`; or `"magnitude"`, as `prune_magnitude` chooses them,
+            for trained weights. Defaults to random ones, with a warning where
+            the model looks trained.
         pattern: Which masks are allowed: `"2:4"` and the like, or one of
             `keras_snn.patterns`. Defaults to any.
         seed: Int >= 0; the same seed draws the same masks on every backend.
@@ -75,7 +89,8 @@ def sparsify(
             the model is not built or has masks, a name matches nothing, a
             weight is both included and excluded, none is left to mask, or one
             cannot have the pattern.
-        TypeError: If `include`, `exclude` or `pattern` is of another kind.
+        TypeError: If `include`, `exclude`, `pattern` or `wrapper` is of
+            another kind.
 
     Example:
 
@@ -83,28 +98,56 @@ def sparsify(
     model = keras_snn.sparsify(model, 0.9, include=keras.layers.Embedding)
     model.compile("sgd", "mse")
     ```
+
+    A trained model, pruned and trained on:
+
+    ```python
+    trained = keras.applications.MobileNetV2()
+    model = keras_snn.sparsify(trained, 0.8, masks="magnitude")
+    model.compile(keras.optimizers.SGD(1e-3), "categorical_crossentropy")
+    ```
     """
     if compute not in ("masked", "sparse"):
         raise ValueError(
             "Argument `compute` must be 'masked' or 'sparse'. "
             f"Received: {compute=!r}"
         )
+    if masks not in (None, *MASKS):
+        raise ValueError(
+            f"Argument `masks` must be one of {MASKS}; others are set by "
+            "`set_masks`, on `sparsify(model, 0.0)`. "
+            f"Received: {masks=!r}"
+        )
+    if not (isinstance(wrapper, type) and issubclass(wrapper, MaskedLayer)):
+        raise TypeError(
+            "Argument `wrapper` must be the class that holds the masks, "
+            "MaskedLayer or one of its subclasses; what changes masks in "
+            f"training goes to `fit(callbacks=...)`. Received: {wrapper=!r}"
+        )
     pattern = patterns.get(pattern)
     sparsity = pattern.sparsity(sparsity, default=0.8)
     _check_wrappable(model)
     chosen = chosen_owners(model, include, exclude)
-    drawn = random_masks(
-        {owner.path: owner for owner in chosen},
-        sparsity,
-        distribution,
-        pattern,
-        seed,
-    )
+    owners = {owner.path: owner for owner in chosen}
+    if masks == "magnitude":
+        initial = _by_magnitude(owners, sparsity, distribution, pattern)
+    else:
+        initial = random_masks(
+            owners, sparsity, distribution or "erk", pattern, seed
+        )
+    if masks is None and sparsity > 0 and looks_trained(model):
+        warnings.warn(
+            "Random masks drop weights whatever they have learned, and this "
+            'model looks trained: pass `masks="magnitude"` to keep its largest '
+            'weights, or `masks="random"` if it is to begin anew. '
+            f"Received: {model.name!r}, and masks=None",
+            stacklevel=2,
+        )
     masked = wrapper(
         model, [owner.index for owner in chosen], name=f"masked_{model.name}"
     )
     sparse = around(masked, name=model.name)
-    set_masks(sparse, drawn, requested=sparsity)
+    set_masks(sparse, initial, requested=sparsity)
     return sparse if compute == "masked" else to_sparse(sparse)
 
 
@@ -156,6 +199,22 @@ def strip(model, *, shrink=False):
         return plain
     return remove_channels(
         plain, {id(m.weight): m.mask_array() for m in weights.values()}
+    )
+
+
+def _by_magnitude(owners, sparsity, distribution, pattern):
+    """What `prune_magnitude` would leave, were all weights active."""
+    scores = {
+        path: np.abs(ops.convert_to_numpy(owner.weight))
+        for path, owner in owners.items()
+    }
+    return masks_by_score(
+        owners,
+        scores,
+        sparsity,
+        distribution=distribution,
+        pattern=pattern,
+        among={path: np.ones(s.shape, bool) for path, s in scores.items()},
     )
 
 

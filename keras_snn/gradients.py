@@ -279,6 +279,7 @@ def loss_function(
         )
     _check_batch(x, y)
     check_inputs(x, model)
+    largest = _class_range(model.loss if loss is None else loss, y)
     x, y = keras.tree.map_structure(ops.convert_to_tensor, (x, y))
     if sample_weight is not None:
         sample_weight = ops.convert_to_tensor(sample_weight)
@@ -289,6 +290,8 @@ def loss_function(
         outputs, _, losses = model.stateless_call(
             *state, x, training=training, return_losses=True
         )
+        if largest is not None:
+            _check_classes(*largest, outputs)
         if temperature != 1:
             outputs = keras.tree.map_structure(
                 lambda output: output / temperature, outputs
@@ -307,6 +310,29 @@ def loss_function(
             )[0]
 
     return loss_of, values
+
+
+def _class_range(loss, y):
+    """The lowest and the highest label, where a loss takes labels; or None."""
+    if loss == "sparse_categorical_crossentropy":
+        loss = keras.losses.sparse_categorical_crossentropy
+    if loss is not keras.losses.sparse_categorical_crossentropy and (
+        not isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
+        or loss.get_config().get("ignore_class") is not None
+    ):
+        return None
+    y = ops.convert_to_numpy(y) if ops.is_tensor(y) else np.asarray(y)
+    return y.min(), y.max()
+
+
+def _check_classes(low, high, outputs):
+    classes = outputs.shape[-1]
+    if low < 0 or high >= classes:
+        raise ValueError(
+            f"Labels must be in [0, {classes}), one for each output, or the "
+            "loss of others is not defined: those that start at 1 need `y - "
+            f"1`. Received: labels from {low} to {high}"
+        )
 
 
 def _mean_loss(loss, y, outputs, sample_weight):

@@ -4,6 +4,11 @@ A schedule is called with a step and answers `(should_prune, sparsity)`. Ours
 run inside tfmot and tfmot's run here; argument names and configs are tfmot's.
 The polynomial is from "To prune, or not to prune: exploring the efficacy of
 pruning for model compression", https://arxiv.org/abs/1710.01878.
+
+What a schedule does in a training, and when, is one line:
+
+>>> DuringTraining(0.9).preview(epochs=5, steps_per_epoch=100)
+epoch 1: 0.24, epoch 2: 0.71, epoch 3: 0.88, epoch 4: 0.90
 """
 
 import abc
@@ -12,6 +17,11 @@ import numpy as np
 
 from keras_snn.arithmetic.masks import check_sparsity
 from keras_snn.checks import check_integer
+from keras_snn.shown import call_of
+
+# Of `DuringTraining`, where it chooses: in epochs, and between begin and end.
+LONGEST_INTERVAL = 4
+LEAST_UPDATES = 10
 
 
 class PruningSchedule(abc.ABC):
@@ -48,9 +58,15 @@ class PruningSchedule(abc.ABC):
         self.end_step = end_step
         self.frequency = frequency
 
+    __repr__ = call_of
+
     @abc.abstractmethod
     def sparsity_at(self, step):
         """The sparsity at `step`, in [0, 1)."""
+
+    def preview(self, epochs, steps_per_epoch):
+        """What it does in a training of this length: see `preview`."""
+        return preview(self, epochs, steps_per_epoch)
 
     def __call__(self, step):
         """Returns `(should_prune, sparsity)` at `step`.
@@ -178,21 +194,28 @@ class PolynomialDecay(PruningSchedule):
 class DuringTraining:
     """A `PolynomialDecay` told in shares of training instead of steps.
 
-    "10% to 80% of training, every 4 epochs", the paper's, is the default. What
-    runs it (`GMPUpdate`) knows how long training is, and asks for `at`.
+    The default is "10% to 80% of training, every 4 epochs", as in "Are Sparse
+    Neural Networks Better Hard Sample Learners?",
+    https://arxiv.org/abs/2409.09196, or more often where training is so short
+    that sparsity would jump. What runs it (`GMPUpdate`) knows how long
+    training is, and asks for `at`; `preview` tells what will happen.
 
     Args:
         final_sparsity: Fraction of zeros at the end, in [0, 1).
         begin: When to begin, as a share of training in [0, 1).
         end: When to end, as a share of training in (`begin`, 1].
-        interval: Epochs between updates, an int >= 1.
+        interval: Epochs between updates, an int >= 1. Defaults to None: every
+            4, or in as many steps as make 10 of them between `begin` and `end`
+            where that is more often.
         initial_sparsity: Fraction of zeros at the beginning. Defaults to 0.
         power: Exponent. Defaults to 3.
 
     Example:
 
     ```python
-    GMPUpdate(DuringTraining(0.9, begin=0.1, end=0.8, interval=4))
+    schedule = DuringTraining(0.9, begin=0.1, end=0.8)
+    print(schedule.preview(epochs=20, steps_per_epoch=100))
+    model.fit(x, y, epochs=20, callbacks=[GMPUpdate(schedule)])
     ```
     """
 
@@ -202,7 +225,7 @@ class DuringTraining:
         *,
         begin=0.1,
         end=0.8,
-        interval=4,
+        interval=None,
         initial_sparsity=0.0,
         power=3,
     ):
@@ -212,7 +235,10 @@ class DuringTraining:
                 "0 <= begin < end <= 1, or the schedule ends before it begins "
                 f"or after training. Received: begin={begin}, end={end}"
             )
-        check_integer("interval", interval, 1, "or masks would never change")
+        if interval is not None:
+            check_integer(
+                "interval", interval, 1, "or masks would never change"
+            )
         self.final_sparsity = check_sparsity(final_sparsity, "final_sparsity")
         self.begin = begin
         self.end = end
@@ -221,6 +247,8 @@ class DuringTraining:
             initial_sparsity, "initial_sparsity"
         )
         self.power = power
+
+    __repr__ = call_of
 
     def sparsity_at(self, progress):
         """The sparsity when `progress` of training is done, in [0, 1]."""
@@ -237,15 +265,29 @@ class DuringTraining:
         Returns:
             A `PolynomialDecay`.
         """
+        check_integer("epochs", epochs, 1, "of training")
+        check_integer("steps_per_epoch", steps_per_epoch, 1, "of training")
         steps = epochs * steps_per_epoch
+        begin, end = round(self.begin * steps), round(self.end * steps)
+        if self.interval is None:
+            frequency = min(
+                LONGEST_INTERVAL * steps_per_epoch,
+                max((end - begin) // LEAST_UPDATES, 1),
+            )
+        else:
+            frequency = self.interval * steps_per_epoch
         return PolynomialDecay(
             self.initial_sparsity,
             self.final_sparsity,
-            begin_step=first_step + round(self.begin * steps),
-            end_step=first_step + round(self.end * steps),
+            begin_step=first_step + begin,
+            end_step=first_step + end,
             power=self.power,
-            frequency=self.interval * steps_per_epoch,
+            frequency=frequency,
         )
+
+    def preview(self, epochs, steps_per_epoch):
+        """What it does in a training of this length: see `preview`."""
+        return preview(self, epochs, steps_per_epoch)
 
     def get_config(self):
         """The arguments."""
@@ -262,6 +304,79 @@ class DuringTraining:
     def from_config(cls, config):
         """The schedule of a config."""
         return cls(**config)
+
+
+class Preview(tuple):
+    """The sparsity at the end of each epoch; prints where that changes."""
+
+    def __repr__(self):
+        changes = [
+            f"epoch {number}: {now:.2f}"
+            for number, (before, now) in enumerate(
+                zip((0.0, *self), self, strict=False), 1
+            )
+            if now != before
+        ]
+        return ", ".join(changes) or f"never, in {len(self)} epochs"
+
+
+def preview(schedule, epochs, steps_per_epoch):
+    """What a schedule does in a training, and when.
+
+    Args:
+        schedule: A `PruningSchedule`, any object of its protocol, such as
+            tfmot's, or `DuringTraining`.
+        epochs: Epochs of training, an int >= 1.
+        steps_per_epoch: Optimizer updates an epoch, an int >= 1.
+
+    Returns:
+        A tuple of the sparsity asked for at the end of each epoch, 0 before
+        the first update, which prints as the epochs, counted from 1, at whose
+        end it is another.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Example:
+
+    >>> preview(ConstantSparsity(0.5, begin_step=25), 4, steps_per_epoch=10)
+    epoch 3: 0.50
+    """
+    check_integer("epochs", epochs, 1, "of training")
+    check_integer("steps_per_epoch", steps_per_epoch, 1, "of training")
+    if hasattr(schedule, "at"):
+        schedule = schedule.at(epochs, steps_per_epoch)
+    ends = [0.0] * epochs
+    for step, sparsity in requests(schedule, epochs * steps_per_epoch):
+        # A landing, at step n, comes behind the n-th, an update before it.
+        last = getattr(schedule, "end_step", -1) == step
+        epoch = (step - last) // steps_per_epoch if step else 0
+        ends[epoch:] = [sparsity] * (epochs - epoch)
+    return Preview(ends)
+
+
+def requests(schedule, steps, first=0):
+    """The updates of a schedule in a training, landing included.
+
+    Args:
+        schedule: Of `PruningSchedule`'s protocol.
+        steps: The step that training ends at.
+        first: The step that it begins at.
+
+    Yields:
+        Pairs of a step and the sparsity that is asked for there.
+    """
+    end = getattr(schedule, "end_step", -1)
+    # Asking is slow where a schedule answers in tensors.
+    every = getattr(schedule, "frequency", 1)
+    begin = getattr(schedule, "begin_step", first)
+    begin += -(-max(first - begin, 0) // every) * every
+    for step in range(begin, steps, every):
+        due, sparsity = schedule(step)
+        if due and step != end:
+            yield step, float(sparsity)
+    if first <= end <= steps:
+        yield end, float(schedule(end)[1])
 
 
 def exponential(sparsity, rounds, *, initial_sparsity=0.0):

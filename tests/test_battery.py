@@ -821,13 +821,14 @@ INSTANCES = [
 
 
 BASES = {keras_snn.MaskUpdate, keras_snn.DropAndGrow, keras_snn.ByGradient}
+NO_METHODS = BASES | {keras_snn.OnceSparse}
 
 
 def exported_methods():
     """The names of all callbacks and functions that choose masks."""
     for name in keras_snn.__all__:
         each = getattr(keras_snn, name)
-        if inspect.isclass(each) and each in BASES:
+        if inspect.isclass(each) and each in NO_METHODS:
             continue
         if (
             inspect.isclass(each) and issubclass(each, keras.callbacks.Callback)

@@ -13,6 +13,8 @@ from keras_snn.schedules import DuringTraining
 from keras_snn.schedules import PolynomialDecay
 from keras_snn.schedules import PruningSchedule
 from keras_snn.schedules import exponential
+from keras_snn.schedules import preview
+from keras_snn.schedules import requests
 
 STEPS = np.arange(1000)
 CONSTANT = [
@@ -250,6 +252,7 @@ def test_gmp_takes_schedules_of_tfmot(tfmot):
     theirs = tfmot.PolynomialDecay(0.1, 0.8, **arguments)
     expected = small_fit(PolynomialDecay(0.1, 0.8, **arguments))
     assert small_fit(theirs) == expected
+    assert preview(theirs, 3, 5) == pytest.approx(expected, abs=1e-3)
     assert expected[-1] == pytest.approx(0.8)
     assert small_fit(tfmot.ConstantSparsity(0.5, 7))[1:] == [0.5, 0.5]
     with pytest.raises(ValueError, match="end_step=16.*ends at step 15"):
@@ -321,3 +324,68 @@ def test_twenty_percent_of_what_is_left_a_round():
 def test_rounds_out_of_range(arguments, message):
     with pytest.raises(ValueError, match=message):
         exponential(*arguments)
+
+
+@pytest.mark.numpy
+def test_a_preview_tells_the_sparsity_at_the_end_of_each_epoch():
+    line = DuringTraining(0.9).preview(epochs=5, steps_per_epoch=100)
+    assert repr(line) == str(line)
+    assert str(line) == (
+        "epoch 1: 0.24, epoch 2: 0.71, epoch 3: 0.88, epoch 4: 0.90"
+    )
+    assert len(line) == 5 and line[-1] == 0.9
+    late = preview(ConstantSparsity(0.5, 25), 4, steps_per_epoch=10)
+    assert late == (0, 0, 0.5, 0.5) and str(late) == "epoch 3: 0.50"
+    at_once = ConstantSparsity(0.5, 0, end_step=0)
+    assert at_once.preview(2, 3) == (0.5, 0.5)
+    # One that comes behind the last step of an epoch counts for that epoch.
+    landing = PolynomialDecay(0, 0.8, 2, 6, power=1, frequency=3)
+    assert landing.preview(3, 3) == pytest.approx((0, 0.8, 0.8))
+    never = ConstantSparsity(0.5, 99).preview(4, 10)
+    assert str(never) == "never, in 4 epochs"
+
+
+@pytest.mark.numpy
+def test_few_epochs_are_no_cliff():
+    for epochs in (3, 5, 10, 20, 40):
+        sparsities = [
+            sparsity
+            for _, sparsity in requests(
+                DuringTraining(0.9).at(epochs, 100), epochs * 100
+            )
+        ]
+        assert max(np.diff(sparsities)) < 0.3, epochs
+    paper = DuringTraining(0.9).at(200, 10)
+    assert paper.get_config() == (
+        DuringTraining(0.9, interval=4).at(200, 10).get_config()
+    )
+
+
+def test_a_preview_is_what_gmp_does():
+    schedules = [
+        DuringTraining(0.9),
+        PolynomialDecay(0.1, 0.8, 3, 14, frequency=4),
+        ConstantSparsity(0.5, 7, frequency=2),
+        TwoStages(),
+    ]
+    for schedule in schedules:
+        model = sparsify(
+            keras.Sequential([keras.Input((20,)), keras.layers.Dense(50)]), 0.0
+        )
+        model.compile("sgd", "mse", jit_compile=False)
+        history = model.fit(
+            np.ones((15, 20)),
+            np.ones((15, 50)),
+            batch_size=3,
+            epochs=4,
+            verbose=0,
+            callbacks=[GMPUpdate(schedule)],
+        ).history["sparsity"]
+        assert history == pytest.approx(preview(schedule, 4, 5), abs=1e-3)
+
+
+class TwoStages:
+    """Of the protocol, and nothing besides."""
+
+    def __call__(self, step):
+        return step in (5, 13), 0.5 if step < 10 else 0.75

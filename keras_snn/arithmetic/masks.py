@@ -32,6 +32,18 @@ def check_sparsity(sparsity, name="sparsity"):
     return float(sparsity)
 
 
+class Masks(dict):
+    """Masks by path, which show how many weights they keep, not which."""
+
+    def __repr__(self):
+        size = sum(mask.size for mask in self.values())
+        active = sum(int(np.count_nonzero(m)) for m in self.values())
+        return (
+            f"<Masks of {len(self)} weights: {active:,} of {size:,} active, "
+            f"sparsity {1 - active / max(size, 1):.4g}>"
+        )
+
+
 def active_count(size, sparsity):
     """Weights that stay active of `size` at `sparsity`, rounded: an int."""
     return round((1 - sparsity) * size)

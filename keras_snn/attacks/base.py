@@ -13,6 +13,7 @@ from keras_snn.attacks.image_gradient import image_gradient
 from keras_snn.attacks.image_gradient import variable_values
 from keras_snn.attacks.norms import NORMS
 from keras_snn.attacks.norms import check_ball
+from keras_snn.shown import call_of
 
 
 class GradientAttack:
@@ -73,6 +74,8 @@ class GradientAttack:
         self.training = training
         self.loss = loss
         self.restarts = int(restarts)
+
+    __repr__ = call_of
 
     def __call__(self, model, x, y, *, batch_size=128):
         """Attack a model's predictions of images.

@@ -63,6 +63,8 @@ class ACDCUpdate(MaskUpdate):
     ```
     """
 
+    ends_sparser = True
+
     def __init__(
         self,
         sparsity,

@@ -10,6 +10,8 @@ https://arxiv.org/abs/2409.09196; `scope="layer"` is the paper's. The last
 update lands on the final sparsity, whether or not `frequency` meets it.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from keras_snn import patterns
@@ -51,13 +53,22 @@ class GMPUpdate(ScheduledUpdate):
             the pattern or, when training begins, the model has no masks or
             the schedule ends after training.
 
+    Warns, when training begins, if it will prune nothing: the schedule asks
+    for no more zeros than there are, or for fewer as it goes on.
+
+    The best epoch of such a training is often one before the final sparsity.
+    Put an `EarlyStopping` or a `ModelCheckpoint(save_best_only=True)` into a
+    `OnceSparse`, which shows it epochs of that sparsity alone.
+
     Example:
 
     ```python
     model = keras_snn.sparsify(model, sparsity=0.0)
     model.compile("sgd", "mse")
-    schedule = DuringTraining(0.9, begin=0.1, end=0.8, interval=4)
-    model.fit(x, y, epochs=20, callbacks=[GMPUpdate(schedule)])
+    update = GMPUpdate(DuringTraining(0.9, begin=0.1, end=0.8))
+    best = keras.callbacks.EarlyStopping(restore_best_weights=True)
+    callbacks = [update, OnceSparse(best, 0.9)]
+    model.fit(x, y, epochs=20, validation_split=0.1, callbacks=callbacks)
     ```
     """
 
@@ -77,6 +88,28 @@ class GMPUpdate(ScheduledUpdate):
     def on_train_begin(self, logs=None):
         patterns.for_weights(self.pattern, masked_weights(self.model))
         super().on_train_begin(logs)
+
+    def doubts(self):
+        yield from super().doubts()
+        asked, now = self.due.wanted, sparsity_of(self.model)
+        if self.revive or not asked:
+            return
+        # A training that goes on may be where its schedule ended.
+        goes_on = self.due.first > 0 and max(asked) == now
+        if max(asked) <= now and now > 0 and not goes_on:
+            yield (
+                "Pruning only removes weights, so this training prunes "
+                "nothing: ask for a sparsity above that of the model, or begin "
+                "with `sparsify(model, 0.0)`. Received: a schedule up to "
+                f"{max(asked):.6g}, and {self.model.name!r} of sparsity "
+                f"{now:.6g}"
+            )
+        elif any(after < before for before, after in pairwise(asked)):
+            yield (
+                "Pruning only removes weights, so sparsity stays at its "
+                "highest where a schedule decreases. Received: a schedule that "
+                f"reaches {max(asked):.6g} and ends with {asked[-1]:.6g}"
+            )
 
     def scores(self, weights):
         """What tells which weights stay, those of the highest scores.

@@ -70,6 +70,8 @@ class GraNetUpdate(RigLUpdate):
     ```
     """
 
+    ends_sparser = True
+
     def __init__(
         self,
         data=None,

@@ -28,6 +28,7 @@ from keras_snn.masking.snapshot import load_snapshot
 from keras_snn.masking.snapshot import restore
 from keras_snn.masking.snapshot import save_snapshot
 from keras_snn.masking.snapshot import snapshot
+from keras_snn.shown import call_of
 
 
 class LotteryTicket(keras.callbacks.Callback):
@@ -80,6 +81,8 @@ class LotteryTicket(keras.callbacks.Callback):
         self.step = step
         self.filepath = filepath
         self._remembered = None
+
+    __repr__ = call_of
 
     def on_train_begin(self, logs=None):
         masked_weights(self.model)

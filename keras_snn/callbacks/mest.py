@@ -113,6 +113,7 @@ class MESTUpdate(ByGradient):
             masks.check_sparsity(final_sparsity, "final_sparsity")
         self.gradient_weight = gradient_weight
         self.final_sparsity = final_sparsity
+        self.ends_sparser = final_sparsity is not None
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)

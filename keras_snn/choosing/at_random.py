@@ -20,9 +20,14 @@ def random_masks(weights, sparsity, distribution, pattern, seed):
     """
     of_layers = patterns.for_weights(pattern, weights)
     counts = patterns.counts(of_layers, weights, sparsity, distribution)
-    return {
-        path: of_layers[path].random_mask(
-            shape, counts[path], masks.generator(seed, 0, weights[path].index)
+    return masks.Masks(
+        (
+            path,
+            of_layers[path].random_mask(
+                shape,
+                counts[path],
+                masks.generator(seed, 0, weights[path].index),
+            ),
         )
         for path, shape in shapes_of(weights).items()
-    }
+    )

@@ -191,10 +191,10 @@ def masks_by_score(
             among={p: of_layers[p].units(m) == 1 for p, m in active.items()},
             keep_each=keep_layers,
         )
-        return {
-            path: of_layers[path].weights(mask, shapes[path])
+        return masks.Masks(
+            (path, of_layers[path].weights(mask, shapes[path]))
             for path, mask in chosen.items()
-        }
+        )
     available = {path: int(mask.sum()) for path, mask in active.items()}
     if distribution is None:
         distribution = _even(pattern, weights, sparsity, available)
@@ -209,10 +209,10 @@ def masks_by_score(
     for path, score in scores.items():
         masks.check_scores(score, path)
         _check_available(path, counts[path], available[path])
-    return {
-        path: of_layers[path].top_k(scores[path], counts[path], active[path])
+    return masks.Masks(
+        (path, of_layers[path].top_k(scores[path], counts[path], active[path]))
         for path in weights
-    }
+    )
 
 
 def _even(pattern, weights, sparsity, available):

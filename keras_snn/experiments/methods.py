@@ -22,6 +22,7 @@ from keras_snn.oneshot.magnitude import prune_magnitude
 from keras_snn.oneshot.random import prune_random
 from keras_snn.oneshot.snip import snip
 from keras_snn.oneshot.synflow import synflow
+from keras_snn.schedules import LEAST_UPDATES
 from keras_snn.schedules import DuringTraining
 
 
@@ -94,11 +95,13 @@ def _lth(model, trial, x, y, trained):
 
 
 def _gmp(trial, x, y):
+    pruning = (trial.gmp_end - trial.gmp_begin) * trial.epochs
+    few = pruning < LEAST_UPDATES * trial.interval
     schedule = DuringTraining(
         trial.sparsity,
         begin=trial.gmp_begin,
         end=trial.gmp_end,
-        interval=trial.interval,
+        interval=None if few else trial.interval,
     )
     return [GMPUpdate(schedule)]
 

@@ -138,6 +138,13 @@ def options(doc, presets, arguments=None, name=None):
             "keep_networks": not chosen["drop_networks"],
         },
     )
+    for option in ("out", "store"):
+        folder = getattr(settings, option)
+        if any(p.is_file() for p in (folder, *folder.parents)):
+            raise ValueError(
+                f"Option --{option} must be a folder, or one to be made, into "
+                f"which results go. Received: {folder}, where a file is"
+            )
     trials(settings.fields)  # What is wrong with them is said now.
     return settings
 

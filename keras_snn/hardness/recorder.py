@@ -10,6 +10,7 @@ from keras_snn.datasets.npz import read_npz
 from keras_snn.files import written
 from keras_snn.hardness.outputs import check_lengths
 from keras_snn.hardness.scores import fingerprint
+from keras_snn.shown import call_of
 
 KEYS = ("recorder", "fingerprint", "epochs", "records")
 
@@ -41,6 +42,8 @@ class Recorder(keras.callbacks.Callback):
         self.path = None if path is None else os.fspath(path)
         self.records = {}
         self._fingerprint = None
+
+    __repr__ = call_of
 
     def record(self, model):
         """What is recorded: an array of shape (n,)."""

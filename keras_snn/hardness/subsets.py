@@ -124,7 +124,13 @@ def epochs_for_equal_steps(epochs, size, subset_size, batch_size=128):
 
 def _values(scores):
     values = scores.values if isinstance(scores, Scores) else scores
-    values = np.asarray(values, "float64")
+    try:
+        values = np.asarray(values, "float64")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "Argument `scores` must be numbers of shape (n,), one a sample, or "
+            f"they have no order. Received: scores={scores!r}"
+        ) from error
     if values.ndim != 1 or np.isnan(values).any():
         raise ValueError(
             "Argument `scores` must be numbers of shape (n,), none of them "

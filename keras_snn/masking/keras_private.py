@@ -58,6 +58,20 @@ def own_metrics(model):
     return list(model._metrics)
 
 
+def callbacks_of_fit():
+    """The callbacks of the `fit` that runs the hook which asks; else none.
+
+    Keras tells none of the others: they are looked up in the call.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        runs = frame.f_locals.get("self")
+        if isinstance(runs, keras.callbacks.CallbackList):
+            return list(runs.callbacks)
+        frame = frame.f_back
+    return []
+
+
 def batches_done(optimizer):
     """The batches that an optimizer has seen, accumulated ones included."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)

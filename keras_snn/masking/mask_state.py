@@ -13,10 +13,12 @@ drops them.
 
 import dataclasses
 import weakref
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 
+from keras_snn.arithmetic.masks import Masks
 from keras_snn.arithmetic.masks import check_sparsity
 from keras_snn.masking import keras_private
 from keras_snn.masking.masked_layer import MaskedLayer
@@ -171,16 +173,16 @@ def get_masks(model):
 
     Returns:
         A dict of weight path, such as `"conv1/kernel"`, to a bool NumPy array
-        of the weight's shape, True where it is active.
+        of the weight's shape, True where it is active. It prints as a line.
 
     Raises:
         ValueError: If the model has no masks.
     """
     # Copies: on torch, an array shares the memory of its tensor.
-    return {
-        path: masked.mask_array().copy()
+    return Masks(
+        (path, masked.mask_array().copy())
         for path, masked in masked_weights(model).items()
-    }
+    )
 
 
 def set_masks(
@@ -206,7 +208,8 @@ def set_masks(
     Raises:
         ValueError: If a path is unknown, a shape differs, a value is neither 0
             nor 1, or a mask leaves its layer no weights.
-        TypeError: If `optimizer` is not a Keras optimizer.
+        TypeError: If `masks` is not a mapping, or `optimizer` not a Keras
+            optimizer.
 
     Example:
 
@@ -216,6 +219,12 @@ def set_masks(
     """
     if requested is not None:
         check_sparsity(requested, "requested")
+    if not isinstance(masks, Mapping):
+        raise TypeError(
+            "Argument `masks` must be a mapping of weight path to mask, as "
+            "`get_masks` returns it, or nothing tells whose they are. "
+            f"Received: a {type(masks).__name__}"
+        )
     weights = masked_weights(model)
     masks = {
         path: _checked(path, mask, weights, keep_layers)

@@ -1,23 +1,33 @@
 """A table of a sparse model: what is masked, and what is left alone and why."""
 
 import math
+import sys
+from html import escape
 
 import keras
 
 from keras_snn.masking.mask_state import masked_layers
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.weight_owners import weight_owners
+from keras_snn.shown import elided
 
+SHORTEST_NAME = 16  # Characters that are left of one, whatever the width.
 EXAMPLES = 3  # Named for each reason to leave weights alone.
 
 
 def summary(model, *, line_length=None, print_fn=None):
     """Prints each masked weight with its size and sparsity, and the totals.
 
+    In a notebook the table is shown as HTML.
+
     Args:
         model: A Keras model with masks.
         line_length: Characters a line. Defaults to the terminal's width.
+            Longer names lose their middle.
         print_fn: A function of a string to print with. Defaults to `print`.
+
+    Returns:
+        A `Summary`: `str` gives the table; a notebook shows it.
 
     Raises:
         ValueError: If the model has no masks.
@@ -28,35 +38,103 @@ def summary(model, *, line_length=None, print_fn=None):
     keras_snn.summary(keras_snn.sparsify(model, 0.9))
     ```
     """
-    import rich.console
-    import rich.table
+    shown = Summary(model, line_length)
+    if print_fn is None and _notebook() is not None:
+        shown.display()
+    else:
+        (print_fn or print)(str(shown))
+    return shown
 
-    weights = masked_weights(model)
-    table = rich.table.Table(title=f"Masks of {model.name!r}", show_footer=True)
-    # Where layers compute sparse, which ones do.
-    computes = {masked.computes for masked in weights.values()}
-    for column in ("Weight", "Shape"):
-        table.add_column(column, footer="Total" if column == "Weight" else "")
-    rows = [
-        (masked, path, masked.shape, masked.size, masked.active_count())
-        for path, masked in weights.items()
-    ]
-    size, active = (sum(row[place] for row in rows) for place in (3, 4))
-    for column, total in (
-        ("Size", f"{size:,}"),
-        ("Active", f"{active:,}"),
-        ("Sparsity", f"{1 - active / size:.4f}"),
-    ):
-        table.add_column(column, footer=total, justify="right")
-    if computes != {"masked"}:
-        table.add_column("Computed")
-    for masked, path, shape, of, kept in rows:
-        row = path, str(shape), f"{of:,}", f"{kept:,}", f"{1 - kept / of:.4f}"
-        table.add_row(*row, *[masked.computes][: computes != {"masked"}])
-    console = rich.console.Console(width=line_length, highlight=False)
-    with console.capture() as capture:
-        console.print(table, *_lines(model, weights, active, size), sep="\n")
-    (print_fn or print)(capture.get())
+
+class Summary:
+    """The table of a model's masks, as they were when it was made.
+
+    Args:
+        model: A Keras model with masks.
+        line_length: Characters a line. Defaults to the terminal's width.
+    """
+
+    def __init__(self, model, line_length=None):
+        weights = masked_weights(model)
+        self.title = f"Masks of {model.name!r}"
+        self.columns = ["Weight", "Shape", "Size", "Active", "Sparsity"]
+        # Where layers compute sparse, which ones do.
+        mixed = {masked.computes for masked in weights.values()} != {"masked"}
+        self.rows, size, active = [], 0, 0
+        for path, masked in weights.items():
+            of, kept = masked.size, masked.active_count()
+            size, active = size + of, active + kept
+            row = [path, str(tuple(masked.shape)), *_counts(of, kept)]
+            self.rows.append(row + [masked.computes] * mixed)
+        self.total = ["Total", "", *_counts(size, active)] + [""] * mixed
+        self.columns += ["Computed"] * mixed
+        self.lines = list(_lines(model, weights, active, size))
+        self.line_length = line_length
+        self._shown_in = None
+
+    def __str__(self):
+        import rich.console
+        import rich.table
+        import rich.text
+
+        console = rich.console.Console(width=self.line_length, highlight=False)
+        table = rich.table.Table(title=self.title, show_footer=True)
+        lengths = [
+            max(map(len, cells))
+            for cells in zip(self.columns, self.total, *self.rows, strict=True)
+        ]
+        room = console.width - sum(lengths[1:]) - 3 * len(lengths) - 1
+        for column, total in zip(self.columns, self.total, strict=True):
+            numeric = column in ("Size", "Active", "Sparsity")
+            justify = "right" if numeric else "left"
+            table.add_column(column, footer=total, justify=justify)
+        for path, *others in self.rows:
+            name = elided(path, max(room, SHORTEST_NAME))
+            table.add_row(rich.text.Text(name), *others)
+        with console.capture() as capture:
+            console.print(table, *self.lines, sep="\n")
+        return capture.get()
+
+    def __repr__(self):
+        *_, sparsity = self.total[:5]
+        return f"<{self.title}: {len(self.rows)} weights, sparsity {sparsity}>"
+
+    def _repr_html_(self):
+        def row(cells, tag):
+            inside = "".join(f"<{tag}>{escape(c)}</{tag}>" for c in cells)
+            return f"<tr>{inside}</tr>"
+
+        lines = "<br>".join(escape(line.strip()) for line in self.lines)
+        return (
+            f"<table><caption>{escape(self.title)}</caption>"
+            f"<thead>{row(self.columns, 'th')}</thead>"
+            f"<tbody>{''.join(row(cells, 'td') for cells in self.rows)}</tbody>"
+            f"<tfoot>{row(self.total, 'th')}</tfoot></table><p>{lines}</p>"
+        )
+
+    def display(self):
+        """Shows it in the cell of a notebook that runs."""
+        from IPython.display import HTML
+        from IPython.display import display
+
+        display(HTML(self._repr_html_()))
+        self._shown_in = _notebook()
+
+    def _ipython_display_(self):
+        # What ends a cell is shown by it: not once more in the same cell.
+        if self._shown_in is None or self._shown_in != _notebook():
+            self.display()
+
+
+def _counts(size, active):
+    return f"{size:,}", f"{active:,}", f"{1 - active / size:.4f}"
+
+
+def _notebook():
+    """The number of the cell of a notebook that runs; None elsewhere."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell.execution_count if hasattr(shell, "kernel") else None
 
 
 def _lines(model, weights, active, size):

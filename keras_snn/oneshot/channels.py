@@ -86,10 +86,10 @@ def prune_channels(model, fraction, *, norm="l1", scope="layer"):
     kept = np.ones(len(prunable), bool)
     for group in groups:
         kept[group] = _highest(scores[group], best[group], fraction)
-    masks = {
-        path: _without(masked.mask_array(), graph.axes(masked.weight), kept)
-        for path, masked in weights.items()
-    }
+    masks = mask_arithmetic.Masks(
+        (path, _without(m.mask_array(), graph.axes(m.weight), kept))
+        for path, m in weights.items()
+    )
     size = sum(mask.size for mask in masks.values())
     active = sum(int(mask.sum()) for mask in masks.values())
     set_masks(model, masks, requested=1 - active / size)

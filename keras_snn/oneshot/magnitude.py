@@ -22,6 +22,9 @@ def prune_magnitude(
 ):
     """Keeps the active weights of the largest magnitude.
 
+    Of a trained model without masks, `sparsify(model, sparsity,
+    masks="magnitude")` does the same in one call.
+
     Args:
         model: A Keras model with masks, trained.
         sparsity: Fraction of zeros over all masked weights, in [0, 1). A

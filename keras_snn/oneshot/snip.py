@@ -141,11 +141,16 @@ def sensitivity(
 def _redrawn(weights, chosen, pattern, seed):
     active = active_masks(weights)
     of_layers = patterns.for_weights(pattern, weights)
-    return {
-        path: of_layers[path].top_k(
-            masks.generator(seed, 0, weights[path].index).random(mask.shape),
-            int(np.count_nonzero(mask)),
-            among=active[path],
+    return masks.Masks(
+        (
+            path,
+            of_layers[path].top_k(
+                masks.generator(seed, 0, weights[path].index).random(
+                    mask.shape
+                ),
+                int(np.count_nonzero(mask)),
+                among=active[path],
+            ),
         )
         for path, mask in chosen.items()
-    }
+    )

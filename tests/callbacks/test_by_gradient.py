@@ -491,3 +491,27 @@ def test_what_is_dropped_and_grown_at_once_keeps_value_and_slots(name):
             slots[path].numpy(), np.where(stays, slot, 0)
         )
     assert regrown
+
+
+def test_labels_that_start_at_one_are_told():
+    model = linear()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss)
+    with pytest.raises(ValueError, match="from 1 to 3"):
+        RigLUpdate((X, np.arange(8) % 3 + 1)).update(model, 1, 0.1)
+
+
+def test_gradients_that_are_never_finite_say_so():
+    model = linear()
+    x = np.full_like(X, np.nan)
+    before = get_masks(model)
+    with pytest.warns(UserWarning, match="2 gradients with NaN or infinity"):
+        model.fit(
+            x,
+            Y,
+            batch_size=2,
+            verbose=0,
+            callbacks=[RigLUpdate(interval=1)],
+        )
+    for path, mask in get_masks(model).items():
+        np.testing.assert_array_equal(mask, before[path])

@@ -282,7 +282,7 @@ def test_a_file_keeps_it_for_another_process(tmp_path):
     fit(model, LotteryTicket(filepath=path))
     expected = model_of()
     ticket = LotteryTicket(filepath=path)
-    fit(expected, keras_snn.SETUpdate(), LotteryTicket(), epochs=3)
+    fit(expected, LotteryTicket(), epochs=3)
     masks = ticket.rewind(model, 0.5)
     fresh = model_of()
     for name, masked in masked_weights(model).items():

@@ -167,7 +167,9 @@ def test_two_methods_in_one_fit_are_both_named():
             model.fit(X, Y, verbose=0, callbacks=callbacks)
     for weight, value in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, value)
-    model.fit(X, Y, verbose=0, callbacks=[SETUpdate()])  # Alone, it may.
+    model.fit(
+        X, Y, epochs=2, verbose=0, callbacks=[SETUpdate(1)]
+    )  # Alone, may.
 
 
 def test_every_layer_keeps_its_count_and_full_or_frozen_ones_their_mask():

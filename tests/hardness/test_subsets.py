@@ -104,6 +104,7 @@ def test_random_subset_is_that_of_data_ratio():
         ({"fraction": 0.1}, "at least one of the 3 samples"),
         ({"scores": [1, np.nan, 2]}, "1 NaN"),
         ({"scores": np.ones((3, 1))}, r"shape=\(3, 1\)"),
+        ({"scores": "abc"}, "numbers of shape.*scores=.abc"),
         ({"labels": [0, 1]}, r"3 classes.*shape \(2,\)"),
     ],
 )

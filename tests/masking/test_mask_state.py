@@ -207,3 +207,10 @@ def test_paths_of_several_wrappers_are_told_apart():
     assert [m.index for m in weights.values()] == [0, 2]
     set_masks(model, {"dense/kernel_2": np.eye(4)})
     assert keras_snn.sparsity(model) == 12 / 32
+
+
+def test_masks_come_by_path():
+    model = model_of()
+    masks = list(get_masks(model).values())
+    with pytest.raises(TypeError, match="mapping.*Received: a list"):
+        set_masks(model, masks)

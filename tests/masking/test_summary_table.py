@@ -1,5 +1,8 @@
 """What the table says."""
 
+import sys
+import types
+
 import keras
 import pytest
 from keras import layers
@@ -105,3 +108,40 @@ def test_a_model_without_masks():
     dense = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
     with pytest.raises(ValueError, match="keras_snn.sparsify"):
         keras_snn.summary(dense)
+
+
+def test_what_it_returns_is_the_table_in_a_console_and_in_a_page(model):
+    lines = []
+    shown = keras_snn.summary(model, line_length=100, print_fn=lines.append)
+    assert lines == [str(shown)]
+    assert repr(shown) == "<Masks of 'net': 8 weights, sparsity 0.7500>"
+    page = shown._repr_html_()
+    for path in keras_snn.get_masks(model):
+        assert f"<td>{path}</td>" in page
+    assert page.count("<tr>") == 10 and "Embedding, masked when" in page
+
+
+def test_long_names_keep_their_ends():
+    name = "a_block_of_some_stage/and_a_layer_of_it"
+    dense = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(6, name=name.replace("/", "_"))]
+    )
+    model = keras_snn.sparsify(dense, 0.5)
+    text = table(model, line_length=70)
+    assert "r_of_it/kernel" in text and "…" in text and "a_bl" in text
+    assert max(map(len, text.splitlines())) <= 70
+
+
+def test_a_notebook_shows_it_once_a_cell(model, monkeypatch):
+    pages = []
+    shell = types.SimpleNamespace(kernel=None, execution_count=3)
+    inside = types.SimpleNamespace(HTML=str, display=pages.append)
+    ipython = types.SimpleNamespace(get_ipython=lambda: shell, display=inside)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", inside)
+    shown = keras_snn.summary(model)
+    shown._ipython_display_()  # As the value of the same cell.
+    assert pages == [shown._repr_html_()]
+    shell.execution_count = 4
+    shown._ipython_display_()
+    assert len(pages) == 2

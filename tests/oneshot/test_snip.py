@@ -313,3 +313,18 @@ def test_a_layer_collapses_on_request_alone():
     masks = snip(model, X, Y, 0.99, loss="mse", keep_layers=False)
     assert sum(mask.any() for mask in masks.values()) == 1
     assert keras_snn.sparsity(model) == pytest.approx(0.99, abs=0.01)
+
+
+@pytest.mark.parametrize("start", [1, -1])
+def test_labels_are_those_of_the_outputs(start):
+    model = linear()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    labels = np.arange(8) % 3
+    for given in (loss, "sparse_categorical_crossentropy"):
+        with pytest.raises(ValueError, match=r"Labels must be in \[0, 3\)"):
+            snip(model, X, labels + start, 0.5, loss=given)
+    assert keras_snn.sparsity(model) == 0
+    ignoring = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, ignore_class=-1
+    )
+    snip(model, X, labels - 1, 0.5, loss=ignoring)

@@ -1,5 +1,7 @@
 """What methods that look at gradients share: whose, and how to take them."""
 
+import warnings
+
 import keras
 import numpy as np
 
@@ -62,6 +64,7 @@ class ByGradient(DropAndGrow):
     ):
         super().__init__(interval, **options)
         check_integer("batches", batches, 1, "or there is no gradient")
+        check_integer("batch_size", batch_size, 1, "or there is no gradient")
         self.data = data
         if data is not None:
             self.data = Batches(data, batch_size, self.seed)
@@ -73,7 +76,7 @@ class ByGradient(DropAndGrow):
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self._awaited = None
+        self._awaited, self._unfit, self._moved = None, 0, False
         model = self.model
         undo_next(model)
         if self.data is not None:
@@ -122,9 +125,22 @@ class ByGradient(DropAndGrow):
         gradients = self._training.read(self.model, self._total)
         if all(np.isfinite(each).all() for each in gradients.values()):
             moment, self._awaited = self._awaited, None
+            self._moved = True
             self.move(moment, gradients)
         else:
             self._total, self._noted = 0.0, 0
+            self._unfit += 1
+
+    def on_train_end(self, logs=None):
+        super().on_train_end(logs)
+        if self._unfit and not self._moved:
+            warnings.warn(
+                "Masks move by gradients that are finite, and none of this "
+                "training was, so no mask has changed: look at the loss, and "
+                "whether labels are in [0, classes). Received: "
+                f"{self._unfit} gradients with NaN or infinity",
+                stacklevel=2,
+            )
 
     def _goes_on(self, batch):
         """Whether the block of this batch is followed by another."""

@@ -17,6 +17,7 @@ from keras_snn.masking.mask_state import checked_optimizer
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import method_state
 from keras_snn.masking.mask_state import move_nonzeros
+from keras_snn.masking.mask_state import sparsity
 from keras_snn.masking.mask_state import total_size
 from keras_snn.masking.mask_state import write_masks
 
@@ -158,6 +159,22 @@ class DropAndGrow(MaskUpdate):
             )
         whole, _ = self._split(weights)
         self._patterns(whole, active_masks(whole))
+
+    def doubts(self):
+        yield from super().doubts()
+        whole, stored = self._split(masked_weights(self.model))
+        active = active_masks(whole)
+        moving = any(self.moves(m, active[p]) for p, m in whole.items()) or any(
+            m.weight.trainable and m.active_count() < m.size
+            for m in stored.values()
+        )
+        if not moving:
+            yield (
+                "Masks move where a layer trains and has inactive weights, and "
+                "none of this model does: begin with `sparsify(model, "
+                "sparsity)` of a sparsity above 0. Received: "
+                f"{self.model.name!r} of sparsity {sparsity(self.model):.6g}"
+            )
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)

@@ -12,6 +12,7 @@ import math
 
 from keras_snn.checks import check_integer
 from keras_snn.masking import keras_private
+from keras_snn.schedules import requests
 
 UNITS = ("epochs", "steps")
 
@@ -125,6 +126,36 @@ class Due:
         self.keeps_up = keeps_up
         self.inside = inside
 
+    def comes_in(self, epochs, steps):
+        """Whether there is one at all; None where that is not known.
+
+        Args:
+            epochs: Epochs of training.
+            steps: Steps of an epoch; None where that is not known.
+        """
+        if self.keeps_up or self.lands is not None:
+            return True
+        if self.unit == "epochs":
+            steps = 1
+        elif steps is None:
+            return None
+        total = epochs * steps
+        first = 0 if self.at_once else self.interval
+        return first < total and first / total < self.end
+
+    def doubts(self, epochs, steps):
+        """What a user should be told of a training of this length."""
+        if self.comes_in(epochs, steps) is False:
+            length = f"{epochs} epochs"
+            if self.unit == "steps":
+                length += f" of {steps} steps"
+            yield (
+                "No mask will change in this training, since no update is due "
+                "before its end: choose a smaller `interval`, or train for "
+                f"longer. Received: interval={self.interval}, "
+                f"unit={self.unit!r}, end={self.end}, and {length}"
+            )
+
     def train_begins(self, callback):
         """Starts the clock.
 
@@ -193,6 +224,10 @@ class BySchedule:
     updates of the optimizer, before the next; the last comes as soon as
     `end_step` of them are done, whether or not `frequency` meets it.
 
+    When training has begun, `first` is the step that it began at, and `wanted`
+    holds the sparsities of all of its updates, or is None where its length is
+    not known.
+
     Args:
         schedule: A `PruningSchedule`, any object of its protocol, or
             `DuringTraining`.
@@ -235,9 +270,23 @@ class BySchedule:
             self._landed = (
                 epoch > 0 and 0 <= self.end_step <= first // self._per_update
             )
+            self.first, self.wanted = first // self._per_update, None
             if steps is not None:
-                self._check_reached(first + (epochs - epoch) * steps)
+                last = first + (epochs - epoch) * steps
+                self._check_reached(last)
+                asked = requests(schedule, last // self._per_update, self.first)
+                self.wanted = [sparsity for _, sparsity in asked]
         return None
+
+    def doubts(self, epochs, steps):
+        """As that of `Due`."""
+        if self.wanted == [] and not self.keeps_up:
+            yield (
+                "No mask will change in this training, since its schedule "
+                "asks for no pruning at any step. "
+                f"Received: {self.schedule!r}, and {epochs} epochs of {steps} "
+                "steps"
+            )
 
     def batch_begins(self, batch):
         """The update that comes before a batch; None if none is due."""

@@ -1,10 +1,15 @@
 """What all callbacks that change masks during `fit` share."""
 
+import warnings
+
 import keras
 
+from keras_snn.callbacks.once_sparse import looks_for_the_best
+from keras_snn.masking import keras_private
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import method_state
 from keras_snn.masking.mask_state import sparsity
+from keras_snn.shown import call_of
 
 
 class MaskUpdate(keras.callbacks.Callback):
@@ -24,9 +29,13 @@ class MaskUpdate(keras.callbacks.Callback):
         due: A `Due` or `BySchedule`: when updates come.
     """
 
+    ends_sparser = False  # Whether training ends sparser than it begins.
+
     def __init__(self, due):
         super().__init__()
         self.due = due
+
+    __repr__ = call_of
 
     def update_at(self, moment):
         """Changes the masks of `self.model`.
@@ -56,7 +65,11 @@ class MaskUpdate(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == 0:
             self.state.clear()
-        self._update_if(self.due.epoch_begins(epoch, self))
+        moment = self.due.epoch_begins(epoch, self)
+        if epoch == 0:
+            for doubt in self.doubts():
+                warnings.warn(doubt, stacklevel=2)
+        self._update_if(moment)
 
     def on_train_batch_begin(self, batch, logs=None):
         self._update_if(self.due.batch_begins(batch))
@@ -70,6 +83,26 @@ class MaskUpdate(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
             logs["sparsity"] = sparsity(self.model)
+
+    def doubts(self):
+        """What a user should be told of a training that begins, as warnings.
+
+        Yields:
+            Strings: a rule, what follows, and what was received.
+        """
+        yield from self.due.doubts(self.params["epochs"], self.params["steps"])
+        if not self.ends_sparser:
+            return
+        for callback in filter(
+            looks_for_the_best, keras_private.callbacks_of_fit()
+        ):
+            yield (
+                "A callback that looks for the best epoch finds a dense one "
+                "where training ends sparse: let it look only once masks are "
+                f"that sparse, by `OnceSparse({type(callback).__name__}(...), "
+                f"sparsity)`. Received: a {type(callback).__name__} beside "
+                f"{type(self).__name__}"
+            )
 
     def _update_if(self, moment):
         if moment is not None:

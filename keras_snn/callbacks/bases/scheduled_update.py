@@ -29,6 +29,8 @@ class ScheduledUpdate(MaskUpdate):
         TypeError: If `schedule` cannot be called with a step.
     """
 
+    ends_sparser = True
+
     def __init__(self, schedule, *, keeps_up=False):
         super().__init__(BySchedule(schedule, keeps_up=keeps_up))
         if not callable(schedule) and not hasattr(schedule, "at"):
