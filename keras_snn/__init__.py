@@ -47,6 +47,7 @@ from keras_snn.masking.mask_state import sparsity
 from keras_snn.masking.masked_layer import MaskedLayer
 from keras_snn.masking.movement_layer import MovementLayer
 from keras_snn.masking.movement_layer import SoftMovementLayer
+from keras_snn.masking.stateless import stateless_update
 from keras_snn.masking.straight_through_layer import StraightThroughLayer
 from keras_snn.masking.summary_table import summary
 from keras_snn.oneshot.channels import prune_channels
@@ -116,6 +117,7 @@ __all__ = [
     "snip",
     "sparsify",
     "sparsity",
+    "stateless_update",
     "strip",
     "summary",
     "synflow",

@@ -1,5 +1,7 @@
 """What rooms alike refuse, before anything runs."""
 
+import numbers
+
 import keras
 import numpy as np
 from keras import ops
@@ -23,6 +25,11 @@ def check_built(model):
 def check_images(x):
     """Return the images as an array, if floats in [0, 1]."""
     x = ops.convert_to_numpy(x) if ops.is_tensor(x) else np.asarray(x)
+    if x.dtype.kind in "OSU":
+        raise ValueError(
+            "Argument `x` must be an array of images. "
+            f"Received: a {type(x).__name__} of dtype {x.dtype}"
+        )
     check_float(x)
     if x.ndim < 2 or x.size == 0:
         raise ValueError(
@@ -63,6 +70,11 @@ def check_labels(y, x, model):
             f"Received: outputs {outputs}"
         )
     classes = shape[-1]
+    if y.dtype.kind not in "biuf":
+        raise ValueError(
+            "Argument `y` must hold numbers, each image's class or those of "
+            f"all classes. Received: y.dtype={y.dtype}"
+        )
     if y.shape == (len(x), classes):
         valid, rule = (y >= 0) & (y <= 1), "probabilities of the classes"
     elif y.shape in {(len(x),), (len(x), 1)}:
@@ -100,6 +112,25 @@ def check_integer(name, value, low, why):
         bound = "" if low is None else f" >= {low}"
         raise ValueError(
             f"Argument `{name}` must be an int{bound}, {why}. "
+            f"Received: {name}={value!r}"
+        )
+    return value
+
+
+def check_number(name, value, why):
+    """Returns `value`, if it is a real number; True and False do not count.
+
+    Args:
+        name: The argument's name, for the error.
+        value: What was given.
+        why: What it is, for the error.
+
+    Raises:
+        ValueError: If it is not a number.
+    """
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise ValueError(
+            f"Argument `{name}` must be a number, {why}. "
             f"Received: {name}={value!r}"
         )
     return value

@@ -322,6 +322,12 @@ def _class_range(loss, y):
     ):
         return None
     y = ops.convert_to_numpy(y) if ops.is_tensor(y) else np.asarray(y)
+    if y.dtype.kind not in "biuf" or (y != np.floor(y)).any():
+        raise ValueError(
+            "Argument `y` must hold whole numbers, the class of each sample, "
+            "for a loss that takes labels. "
+            f"Received: y of dtype {y.dtype}, {y.flat[0]!r} first"
+        )
     return y.min(), y.max()
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from keras_snn.arithmetic import masks
 from keras_snn.checks import check_integer
+from keras_snn.checks import check_number
 from keras_snn.masking.mask_state import masked_weights
 
 DISTRIBUTIONS = ("normal", "uniform")
@@ -48,6 +49,7 @@ def reinitialize(model, *, scale=2.0, distribution="normal", seed=0):
     model.compile("sgd", "mse")
     ```
     """
+    check_number("scale", scale, "a variance")
     if not 0 < scale < np.inf:
         raise ValueError(
             "Argument `scale` must be a number > 0, or all weights are 0. "

@@ -17,6 +17,7 @@ import numpy as np
 
 from keras_snn.arithmetic.masks import check_sparsity
 from keras_snn.checks import check_integer
+from keras_snn.checks import check_number
 from keras_snn.shown import call_of
 
 # Of `DuringTraining`, where it chooses: in epochs, and between begin and end.
@@ -38,6 +39,12 @@ class PruningSchedule(abc.ABC):
     """
 
     def __init__(self, begin_step, end_step, frequency):
+        for name, value in (
+            ("begin_step", begin_step),
+            ("end_step", end_step),
+            ("frequency", frequency),
+        ):
+            check_number(name, value, "of steps")
         if begin_step < 0:
             raise ValueError(
                 "Argument `begin_step` must be >= 0, since training begins "
@@ -162,6 +169,8 @@ class PolynomialDecay(PruningSchedule):
         power=3,
         frequency=100,
     ):
+        check_number("begin_step", begin_step, "of steps")
+        check_number("end_step", end_step, "of steps")
         if end_step == begin_step or end_step == -1:
             raise ValueError(
                 "Argument `end_step` must be greater than `begin_step`, since "
@@ -173,7 +182,7 @@ class PolynomialDecay(PruningSchedule):
             initial_sparsity, "initial_sparsity"
         )
         self.final_sparsity = check_sparsity(final_sparsity, "final_sparsity")
-        self.power = power
+        self.power = _checked_power(power)
 
     def sparsity_at(self, step):
         """The sparsity at `step`: `initial` before, `final` afterwards."""
@@ -229,6 +238,8 @@ class DuringTraining:
         initial_sparsity=0.0,
         power=3,
     ):
+        check_number("begin", begin, "a share of training")
+        check_number("end", end, "a share of training")
         if not 0 <= begin < end <= 1:
             raise ValueError(
                 "Arguments `begin` and `end` must be shares of training with "
@@ -246,7 +257,7 @@ class DuringTraining:
         self.initial_sparsity = check_sparsity(
             initial_sparsity, "initial_sparsity"
         )
-        self.power = power
+        self.power = _checked_power(power)
 
     __repr__ = call_of
 
@@ -344,6 +355,7 @@ def preview(schedule, epochs, steps_per_epoch):
     """
     check_integer("epochs", epochs, 1, "of training")
     check_integer("steps_per_epoch", steps_per_epoch, 1, "of training")
+    check_schedule(schedule)
     if hasattr(schedule, "at"):
         schedule = schedule.at(epochs, steps_per_epoch)
     ends = [0.0] * epochs
@@ -353,6 +365,36 @@ def preview(schedule, epochs, steps_per_epoch):
         epoch = (step - last) // steps_per_epoch if step else 0
         ends[epoch:] = [sparsity] * (epochs - epoch)
     return Preview(ends)
+
+
+def check_schedule(schedule):
+    """Raises a `TypeError` if it is no schedule."""
+    if not callable(schedule) and not hasattr(schedule, "at"):
+        raise TypeError(
+            "Argument `schedule` must be a PruningSchedule, called with a "
+            f"step, or DuringTraining. Received: {schedule=!r}"
+        )
+
+
+def asked(schedule, step):
+    """What a schedule answers at a step.
+
+    Returns:
+        A pair: whether to prune, and the sparsity, a float.
+
+    Raises:
+        ValueError: If the answer is no such pair.
+    """
+    try:
+        due, sparsity = schedule(step)
+        due, sparsity = bool(due), float(sparsity)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "A schedule answers a step with a pair, whether to prune and the "
+            f"sparsity. Received: {schedule!r}, which did not at step {step} "
+            f"({error})"
+        ) from error
+    return due, sparsity
 
 
 def requests(schedule, steps, first=0):
@@ -372,11 +414,11 @@ def requests(schedule, steps, first=0):
     begin = getattr(schedule, "begin_step", first)
     begin += -(-max(first - begin, 0) // every) * every
     for step in range(begin, steps, every):
-        due, sparsity = schedule(step)
+        due, sparsity = asked(schedule, step)
         if due and step != end:
-            yield step, float(sparsity)
+            yield step, sparsity
     if first <= end <= steps:
-        yield end, float(schedule(end)[1])
+        yield end, asked(schedule, end)[1]
 
 
 def exponential(sparsity, rounds, *, initial_sparsity=0.0):
@@ -411,6 +453,16 @@ def exponential(sparsity, rounds, *, initial_sparsity=0.0):
     share = (final / initial) ** (1 / rounds)
     inner = [1 - initial * share**done for done in range(1, rounds)]
     return [*inner, sparsity]
+
+
+def _checked_power(power):
+    check_number("power", power, "an exponent")
+    if not power > 0:
+        raise ValueError(
+            "Argument `power` must be > 0, or sparsity would not come to its "
+            f"end. Received: {power=}"
+        )
+    return power
 
 
 def _decayed(schedule, progress):

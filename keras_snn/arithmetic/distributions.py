@@ -178,14 +178,22 @@ def layer_sparsities(shapes, sparsity, distribution="erk"):
     check_sparsity(sparsity)
     if isinstance(distribution, Mapping):
         return _from_mapping(shapes, sparsity, distribution)
-    solve = DISTRIBUTIONS.get(distribution, distribution)
+    solve = distribution
+    if isinstance(distribution, str):
+        solve = DISTRIBUTIONS.get(distribution)
     if not callable(solve):
         raise ValueError(
             "Argument `distribution` must be a mapping of layer to sparsity, "
             f"a function, or one of {sorted(DISTRIBUTIONS)}. "
             f"Received: distribution={distribution!r}"
         )
-    return solve(shapes, sparsity)
+    sparsities = solve(shapes, sparsity)
+    if not isinstance(sparsities, Mapping) or set(sparsities) != set(shapes):
+        raise ValueError(
+            "A distribution must return a mapping of every weight to its "
+            f"sparsity: of {list(shapes)}. Received: {sparsities!r}"
+        )
+    return sparsities
 
 
 def _from_mapping(shapes, sparsity, mapping):

@@ -265,6 +265,11 @@ def check_scores(scores, name="scores"):
     Raises:
         ValueError: If one is NaN or infinite; `name` tells which tensor.
     """
+    if not np.issubdtype(np.asarray(scores).dtype, np.number):
+        raise ValueError(
+            "Scores must be numbers, or they have no order; nothing was "
+            f"pruned. Received: dtype {np.asarray(scores).dtype} in {name!r}"
+        )
     finite = np.isfinite(scores)
     if not finite.all():
         raise ValueError(

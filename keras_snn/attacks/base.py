@@ -48,6 +48,7 @@ class GradientAttack:
         loss=None,
         restarts=1,
     ):
+        checks.check_number("step_size", step_size, "in the same units")
         check_ball(eps, norm)
         if not 0 < step_size < math.inf and eps > 0:
             raise ValueError(
@@ -102,6 +103,7 @@ class GradientAttack:
         checks.check_built(model)
         loss = losses.identify(self.loss, model)
         x = checks.check_images(x)
+        checks.check_inputs(x, model)
         y = checks.check_labels(y, x, model)
         gradient = compiled_image_gradient(model, loss, self.training, y.ndim)
         state = variable_values(model)

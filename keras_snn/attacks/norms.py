@@ -8,6 +8,8 @@ import math
 
 from keras import ops
 
+from keras_snn.checks import check_number
+
 # No division by a length of zero.
 TINY = 1e-12
 
@@ -86,6 +88,7 @@ def check_ball(eps, norm):
             f"Argument `norm` must be one of {sorted(NORMS)}, or there is "
             f"no ball to stay in. Received: norm={norm!r}"
         )
+    check_number("eps", eps, "in units of pixels in [0, 1]")
     if not 0 <= eps <= NORMS[norm].largest:
         raise ValueError(
             f"Argument `eps` must be in [0, {NORMS[norm].largest}] for "

@@ -11,6 +11,8 @@ class, with the same meaning.
 - `no_kernels(tensor)`: why that cannot run, where it cannot.
 - `map_batch(function, model, *step)`: change the batch of a `train_step`.
 - `assign_after(function, model, result)`: assign variables behind one.
+- `holds(optimizer, variables)`: whether it is one of the backend's own.
+- `slots(optimizer, variable)`: what such a one keeps of a variable.
 - `device()`: the name of what computes.
 - `GradientTap(shape)`: notes the gradient by a tensor as training takes it.
 """
@@ -25,9 +27,11 @@ if keras.backend.backend() == "tensorflow":
     from keras_snn.backend.tensorflow import differentiable
     from keras_snn.backend.tensorflow import gradient
     from keras_snn.backend.tensorflow import hessian_vector_product
+    from keras_snn.backend.tensorflow import holds
     from keras_snn.backend.tensorflow import jit
     from keras_snn.backend.tensorflow import map_batch
     from keras_snn.backend.tensorflow import no_kernels
+    from keras_snn.backend.tensorflow import slots
 elif keras.backend.backend() == "jax":
     from keras_snn.backend.jax import GradientTap
     from keras_snn.backend.jax import assign_after
@@ -36,9 +40,11 @@ elif keras.backend.backend() == "jax":
     from keras_snn.backend.jax import differentiable
     from keras_snn.backend.jax import gradient
     from keras_snn.backend.jax import hessian_vector_product
+    from keras_snn.backend.jax import holds
     from keras_snn.backend.jax import jit
     from keras_snn.backend.jax import map_batch
     from keras_snn.backend.jax import no_kernels
+    from keras_snn.backend.jax import slots
 elif keras.backend.backend() == "torch":
     from keras_snn.backend.torch import GradientTap
     from keras_snn.backend.torch import assign_after
@@ -47,9 +53,11 @@ elif keras.backend.backend() == "torch":
     from keras_snn.backend.torch import differentiable
     from keras_snn.backend.torch import gradient
     from keras_snn.backend.torch import hessian_vector_product
+    from keras_snn.backend.torch import holds
     from keras_snn.backend.torch import jit
     from keras_snn.backend.torch import map_batch
     from keras_snn.backend.torch import no_kernels
+    from keras_snn.backend.torch import slots
 else:
     raise ImportError(
         "The Keras backend must be tensorflow, jax or torch, or there are no "
@@ -64,7 +72,9 @@ __all__ = [
     "device",
     "gradient",
     "hessian_vector_product",
+    "holds",
     "jit",
     "map_batch",
     "no_kernels",
+    "slots",
 ]

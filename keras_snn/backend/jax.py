@@ -153,6 +153,16 @@ def assign_after(function, model, result):
     return logs, state
 
 
+def holds(optimizer, variables):
+    """Whether an optimizer is the backend's own: there is no such."""
+    return False
+
+
+def slots(optimizer, variable):
+    """What such an optimizer keeps of a variable: nothing."""
+    return []
+
+
 class GradientTap:
     """Adds up the gradients by a tensor that passes through it.
 

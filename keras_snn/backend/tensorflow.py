@@ -167,6 +167,16 @@ def assign_after(function, model, result):
     return result
 
 
+def holds(optimizer, variables):
+    """Whether an optimizer is the backend's own: there is no such."""
+    return False
+
+
+def slots(optimizer, variable):
+    """What such an optimizer keeps of a variable: nothing."""
+    return []
+
+
 class GradientTap:
     """Adds up the gradients by a tensor that passes through it.
 

@@ -156,6 +156,68 @@ def assign_after(function, model, result):
     return result
 
 
+def holds(optimizer, variables):
+    """Whether an optimizer is one of PyTorch's, with variables in it.
+
+    Raises:
+        ValueError: If it is one of PyTorch's, and holds none of them, or
+            keeps what it knows of all of them in one vector.
+    """
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        return False
+    held = {
+        id(each) for group in optimizer.param_groups for each in group["params"]
+    }
+    flat = isinstance(optimizer, torch.optim.LBFGS)
+    if flat or held.isdisjoint(id(v.value) for v in variables):
+        raise ValueError(
+            "Argument `optimizer` must hold the model's parameters, each with "
+            "a state of its own, which is zeroed where weights are dropped or "
+            "grown: make it of `model.parameters()`, behind `sparsify`. "
+            f"Received: a {type(optimizer).__name__}"
+            + (", which keeps one vector" if flat else " of others")
+        )
+    return True
+
+
+def slots(optimizer, variable):
+    """What an optimizer of PyTorch keeps of a variable, element by element.
+
+    Yields:
+        Pairs of a `Slot` and the value that it starts from: 0, but for the
+        sums of Adagrad and the steps of Rprop.
+    """
+    parameter = variable.value
+    for group in optimizer.param_groups:
+        if not any(each is parameter for each in group["params"]):
+            continue
+        starts = {
+            "sum": group.get("initial_accumulator_value", 0.0),
+            "step_size": group["lr"],
+        }
+        for name, value in optimizer.state.get(parameter, {}).items():
+            if torch.is_tensor(value) and value.shape == parameter.shape:
+                yield Slot(value), float(starts.get(name, 0.0))
+
+
+class Slot:
+    """A tensor of an optimizer's state, used as a variable.
+
+    Args:
+        value: the tensor.
+    """
+
+    def __init__(self, value):
+        self.value = value
+        self.shape = value.shape
+        self.dtype = str(value.dtype).removeprefix("torch.")
+
+    def assign(self, value):
+        """Puts another value in its place."""
+        with torch.no_grad():
+            self.value.copy_(ops.convert_to_tensor(value, self.dtype))
+
+
 class GradientTap:
     """Adds up the gradients by a tensor that passes through it.
 

@@ -17,6 +17,7 @@ from keras_snn import patterns
 from keras_snn.callbacks.bases.due import Due
 from keras_snn.callbacks.bases.mask_update import MaskUpdate
 from keras_snn.checks import check_integer
+from keras_snn.checks import check_number
 from keras_snn.choosing.by_score import check_scope
 from keras_snn.choosing.by_score import magnitudes
 from keras_snn.choosing.by_score import masks_by_score
@@ -82,6 +83,8 @@ class ACDCUpdate(MaskUpdate):
         self.sparsity = self.pattern.sparsity(sparsity)
         check_integer("interval", interval, 1, "or masks would never change")
         check_scope(scope)
+        check_number("begin", begin, "a share of training")
+        check_number("end", end, "a share of training")
         if not 0 <= begin <= end < 1:
             raise ValueError(
                 "Arguments `begin` and `end` must be shares of training with "

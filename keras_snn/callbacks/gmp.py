@@ -18,9 +18,12 @@ from keras_snn import patterns
 from keras_snn.arithmetic import masks
 from keras_snn.callbacks.bases.scheduled_update import ScheduledUpdate
 from keras_snn.choosing.by_score import SCOPES
+from keras_snn.choosing.by_score import active_masks
 from keras_snn.choosing.by_score import check_scope
 from keras_snn.choosing.by_score import magnitudes
 from keras_snn.choosing.by_score import masks_by_score
+from keras_snn.masking.mask_state import check_pruned
+from keras_snn.masking.mask_state import checked_optimizer
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import set_masks
 from keras_snn.masking.mask_state import sparsity as sparsity_of
@@ -129,16 +132,19 @@ class GMPUpdate(ScheduledUpdate):
             model: A Keras model with masks.
             sparsity: Fraction of zeros in all, in [0, 1). Where the model is
                 that sparse and nothing revives, nothing happens.
-            optimizer: The Keras optimizer whose slots to zero. Defaults to the
-                one the model was compiled with.
+            optimizer: The Keras optimizer whose slots to zero, or one of
+                `torch.optim`. Defaults to the one the model was compiled with.
 
         Raises:
             ValueError: If the model has no masks, the sparsity is out of range
                 or would empty a layer, a weight cannot have the pattern, or a
                 score is NaN or infinite. Nothing has changed then.
         """
-        sparsity = masks.check_sparsity(float(sparsity))
+        sparsity = masks.check_sparsity(sparsity)
         weights = masked_weights(model)
+        optimizer = checked_optimizer(optimizer, model)
+        if self.params is None:  # In a loop of a user's own.
+            check_pruned(weights, active_masks(weights), optimizer)
         if not self.revive and sparsity <= sparsity_of(model):
             return
         chosen = self._chosen(weights, sparsity)

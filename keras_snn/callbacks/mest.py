@@ -21,6 +21,7 @@ import numpy as np
 from keras_snn.arithmetic import masks
 from keras_snn.callbacks.bases.by_gradient import ByGradient
 from keras_snn.callbacks.bases.frozen import sparsity_beside
+from keras_snn.checks import check_number
 from keras_snn.choosing.by_score import active_masks
 from keras_snn.choosing.by_score import masks_by_score
 from keras_snn.masking.mask_state import masked_weights
@@ -104,6 +105,7 @@ class MESTUpdate(ByGradient):
             seed=seed,
             grow_init=grow_init,
         )
+        check_number("gradient_weight", gradient_weight, "lambda")
         if not gradient_weight >= 0:
             raise ValueError(
                 "Argument `gradient_weight` must be >= 0, or weights that the "

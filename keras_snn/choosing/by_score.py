@@ -5,6 +5,7 @@ whole model, or within each layer at the sparsity that a distribution gives.
 """
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from keras import ops
@@ -110,6 +111,11 @@ def prune_by_score(
 def _of_weights(scores, weights):
     """The scores as arrays, in the order of the weights, which they fit."""
     shapes = shapes_of(weights)
+    if not isinstance(scores, Mapping):
+        raise TypeError(
+            "Argument `scores` must be a mapping of weight path to array, one "
+            f"for each of {list(shapes)}. Received: a {type(scores).__name__}"
+        )
     arrays = {
         path: ops.convert_to_numpy(s) if ops.is_tensor(s) else np.asarray(s)
         for path, s in scores.items()

@@ -5,6 +5,7 @@ multiples of 1/255, and labels as int32.
 """
 
 import numbers
+import os
 
 from keras_snn.datasets import cifar
 from keras_snn.datasets import digits
@@ -83,10 +84,15 @@ def load(name, *, data_dir=None, data_ratio=1.0, hold_out=True, seed=0):
     >>> train.x.shape
     (646, 32, 32, 3)
     """
-    if name not in SOURCES:
+    if not isinstance(name, str) or name not in SOURCES:
         raise ValueError(
             f"Argument `name` must be one of {sorted(SOURCES)}, the data that "
             f"is known. Received: name={name!r}"
+        )
+    if not isinstance(data_dir, str | os.PathLike | None):
+        raise ValueError(
+            "Argument `data_dir` must be the path of a file or folder, or "
+            f"None. Received: data_dir={data_dir!r}"
         )
     if not isinstance(data_ratio, numbers.Real) or not 0 < data_ratio <= 1:
         raise ValueError(

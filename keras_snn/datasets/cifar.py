@@ -4,6 +4,7 @@
 """
 
 import functools
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -82,12 +83,19 @@ def _builder(name, folder):
 
 
 def _download(builder):
+    if not builder.is_prepared():  # Without a network it is tried for long.
+        print(
+            f"Downloading {builder.name}. Where there is no network, tell of a "
+            "local file by `data_dir`, which is `--data-dir` in recipes",
+            file=sys.stderr,
+            flush=True,
+        )
     try:
         builder.download_and_prepare()
     except Exception as error:
         raise OSError(
             f"{builder.name} could not be downloaded ({error}). Without a "
-            "network, pass `data_dir`: a file with arrays x_train, y_train, "
+            "network, pass `data_dir` (`--data-dir`): a file with arrays x_train, y_train, "
             f"x_test and y_test. Received: data_dir=None"
         ) from error
 

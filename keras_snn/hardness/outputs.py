@@ -107,6 +107,11 @@ def one_hot(y, classes):
 
 def check_lengths(x, y):
     """Raises a ValueError if samples and labels differ in number."""
+    if not np.ndim(x) or not np.ndim(y):
+        raise ValueError(
+            "Arguments `x` and `y` must be arrays, one row a sample. "
+            f"Received: a {type(x).__name__} and a {type(y).__name__}"
+        )
     if len(x) != len(y) or len(x) == 0:
         raise ValueError(
             "Arguments `x` and `y` must be as many samples as labels, and at "

@@ -77,6 +77,7 @@ def random_subset(n, fraction, seed=0, *, labels=None):
         ValueError: If an argument is out of range.
     """
     check_integer("seed", seed, 0, "which random draws derive from")
+    check_integer("n", n, 1, "or there are no samples")
     order = np.random.default_rng(seed).permutation(n)
     return np.sort(_first(order, fraction, labels))
 

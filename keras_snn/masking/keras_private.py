@@ -38,7 +38,16 @@ def call_signature(layer):
 
 
 def flattened_layers(layer):
-    """A layer and every layer in it, however deep, in a fixed order."""
+    """A layer and every layer in it, however deep, in a fixed order.
+
+    Raises:
+        TypeError: If it is no layer: what users pass comes here.
+    """
+    if not isinstance(layer, keras.layers.Layer):
+        raise TypeError(
+            "Argument `model` must be a Keras model, whose weights are looked "
+            f"up. Received: model={layer!r}"
+        )
     return list(layer._flatten_layers())
 
 
@@ -188,6 +197,12 @@ def exclude_from_weight_decay(optimizer, variables):
         part._exclude_from_weight_decay_cache = {}
         changes = True
     return changes
+
+
+def moves_whole_kernels(optimizer):
+    """Whether it is Muon, which turns the update of a kernel as a whole."""
+    parts = list(_parts(optimizer)) or [optimizer]
+    return any(type(part).__name__ == "Muon" for part in parts)
 
 
 def _parts(optimizer):

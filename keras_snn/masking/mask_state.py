@@ -9,6 +9,23 @@ move a weight that gets no gradient.
 Keras's Muon is the exception: it turns the update of a kernel as a whole, and
 so moves stored weights outside the mask. No output sees them, and `strip`
 drops them.
+
+In a training loop of your own, the optimizer is told: `optimizer=` of
+`set_masks` and of the `update` of methods takes one of Keras, or on PyTorch one
+of `torch.optim`, whose state is cleared in the same places:
+
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    method = SETUpdate()
+    for step, (x, y) in enumerate(batches):
+        if step % 100 == 99:
+            method.update(model, step, step / steps, optimizer=optimizer)
+        loss = loss_function(y, model(x, training=True))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+On JAX, where a loop holds the state of model and optimizer outside of them, it
+is `stateless_update` that changes masks.
 """
 
 import dataclasses
@@ -18,6 +35,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from keras_snn import backend
 from keras_snn.arithmetic.masks import Masks
 from keras_snn.arithmetic.masks import check_sparsity
 from keras_snn.masking import keras_private
@@ -199,8 +217,8 @@ def set_masks(
         model: A Keras model with masks.
         masks: Mapping of weight path to a bool array of the weight's shape.
             What it does not name stays.
-        optimizer: The Keras optimizer of a training loop of your own.
-            Defaults to the one the model was compiled with.
+        optimizer: The Keras optimizer of a training loop of your own, or one
+            of `torch.optim`. Defaults to the one the model was compiled with.
         requested: The sparsity that was asked for, in [0, 1), for `summary`.
         keep_layers: Whether a mask that leaves its layer no weights is an
             error. Defaults to True; False is for the study of layer collapse.
@@ -276,7 +294,7 @@ def write_masks(
             mask,
             kept,
             0.0 if start is None else start[path],
-            list(keras_private.slots(optimizer, masked.weight)),
+            list(_slots(optimizer, masked.weight)),
         )
 
 
@@ -297,7 +315,7 @@ def move_nonzeros(weights, after, *, kept, optimizer=None):
     for path, masked in weights.items():
         masked.owner.layer.check_room(len(after[path]))
     for path, masked in weights.items():
-        slots = list(keras_private.slots(optimizer, masked.weight))
+        slots = list(_slots(optimizer, masked.weight))
         masked.move(after[path], kept[path], slots)
 
 
@@ -311,10 +329,40 @@ def reset_slots(optimizer, weight, kept):
         weight: A `keras.Variable`.
         kept: Bool array of its shape, or a bool: where slots stay.
     """
-    for slot, at_first in keras_private.slots(
-        optimizer, weight, averages=False
-    ):
+    for slot, at_first in _slots(optimizer, weight, averages=False):
         reset(slot, kept, at_first)
+
+
+def _slots(optimizer, weight, **options):
+    if optimizer is None or isinstance(optimizer, keras.optimizers.Optimizer):
+        return keras_private.slots(optimizer, weight, **options)
+    return backend.slots(optimizer, weight)
+
+
+def check_pruned(weights, before, optimizer):
+    """Raises a `ValueError` if weights outside the masks are not 0.
+
+    They would be if a loop of a user's own undid what masks did to weights.
+
+    Args:
+        weights: Dict of path to `MaskedWeight`, none of which keeps them.
+        before: Dict of path to bool array, their masks.
+        optimizer: The optimizer; Muon moves such weights, and is let off.
+    """
+    if keras_private.moves_whole_kernels(optimizer):
+        return
+    for path, masked in weights.items():
+        if masked.mask is None or masked.keeps_inactive:
+            continue
+        moved = np.count_nonzero(masked.weight_array()[~before[path]])
+        if moved:
+            raise ValueError(
+                "Weights outside the masks must be stored as 0, or momentum, "
+                "or a state from before the last update, has brought them "
+                "back: pass the loop's `optimizer` to every update, and on "
+                "JAX, where the loop holds the state, update by "
+                f"`stateless_update`. Received: {path!r} with {moved} others"
+            )
 
 
 def sparsity(model):
@@ -377,14 +425,17 @@ def checked_optimizer(optimizer, model):
         model: The model.
 
     Raises:
-        TypeError: If it is not a Keras optimizer.
+        TypeError: If it is not a Keras optimizer, nor on PyTorch one of its.
+        ValueError: If it is one of PyTorch's for other parameters.
     """
     if optimizer is None:
         return getattr(model, "optimizer", None)
-    if not isinstance(optimizer, keras.optimizers.Optimizer):
+    if isinstance(optimizer, keras.optimizers.Optimizer):
+        return optimizer
+    if not backend.holds(optimizer, model.trainable_variables):
         raise TypeError(
-            "Argument `optimizer` must be a Keras optimizer, whose slots are "
-            "zeroed where weights are dropped or grown, or momentum would "
-            f"revive them. Received: {optimizer!r}"
+            "Argument `optimizer` must be a Keras optimizer, or on PyTorch one "
+            "of its own, whose slots are zeroed where weights are dropped or "
+            f"grown, or momentum would revive them. Received: {optimizer!r}"
         )
     return optimizer

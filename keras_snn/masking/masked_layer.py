@@ -60,6 +60,11 @@ class MaskedLayer(keras.layers.Wrapper):
     tap = None  # What active values pass through, where gradients are noted.
 
     def __init__(self, layer, weights=None, **kwargs):
+        if not isinstance(layer, keras.layers.Layer):
+            raise TypeError(
+                "Argument `layer` must be a Keras layer or model, whose "
+                f"weights are masked. Received: {layer=!r}"
+            )
         requested_sparsity = kwargs.pop("requested_sparsity", None)
         why_masked = kwargs.pop("why_masked", None)
         kwargs.setdefault("dtype", layer.dtype_policy)

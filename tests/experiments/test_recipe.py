@@ -272,6 +272,14 @@ def test_bad_options_are_one_line_and_change_nothing(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize("option", ["out", "store"])
+def test_a_file_where_a_folder_goes_is_told(tmp_path, capsys, option):
+    (tmp_path / option).write_text("mine")
+    assert call(tmp_path) == 2
+    assert f"--{option} must be a folder" in capsys.readouterr().err
+    assert (tmp_path / option).read_text() == "mine"
+
+
 @pytest.mark.parametrize("name", ["adversarial_vgg16", "el2n_examples"])
 def test_a_missing_package_is_named_before_anything_runs(
     tmp_path, capsys, monkeypatch, name

@@ -36,7 +36,10 @@ class Batches:
         if self._in_memory:
             self.rows = _rows(data)
         elif not isinstance(data, keras.utils.PyDataset) and (
-            not hasattr(data, "__iter__") or iter(data) is data
+            isinstance(data, str)
+            or hasattr(data, "shape")  # Rows of an array are no batches.
+            or not hasattr(data, "__iter__")
+            or iter(data) is data
         ):
             raise TypeError(
                 "Argument `data` must be (x, y), a PyDataset or an iterable of "

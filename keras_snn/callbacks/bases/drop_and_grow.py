@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from collections.abc import Mapping
 
 import numpy as np
 from keras import ops
@@ -12,7 +13,9 @@ from keras_snn.arithmetic import masks
 from keras_snn.callbacks.bases.due import Due
 from keras_snn.callbacks.bases.mask_update import MaskUpdate
 from keras_snn.checks import check_integer
+from keras_snn.checks import check_number
 from keras_snn.choosing.by_score import active_masks
+from keras_snn.masking.mask_state import check_pruned
 from keras_snn.masking.mask_state import checked_optimizer
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import method_state
@@ -125,13 +128,14 @@ class DropAndGrow(MaskUpdate):
         lands=None,
     ):
         super().__init__(Due(interval, unit, end, lands=lands))
+        check_number("drop_fraction", drop_fraction, "a share of weights")
         if not 0 < drop_fraction < 1:
             raise ValueError(
                 "Argument `drop_fraction` must be in (0, 1), or nothing or "
                 f"everything is dropped. Received: {drop_fraction=}"
             )
         exponent = isinstance(decay, (int, float)) and decay > 0
-        if decay not in DECAYS and not exponent:
+        if not exponent and not (isinstance(decay, str) and decay in DECAYS):
             raise ValueError(
                 f"Argument `decay` must be one of {sorted(DECAYS)}, or an "
                 f"exponent > 0. Received: decay={decay!r}"
@@ -201,16 +205,25 @@ class DropAndGrow(MaskUpdate):
             step: Int >= 0, another at every update (in `fit`, the epoch or the
                 step): random draws derive from it.
             progress: How much of training is done, in [0, 1].
-            optimizer: The Keras optimizer whose slots to zero. Defaults to the
-                one the model was compiled with.
+            optimizer: The Keras optimizer whose slots to zero, or one of
+                `torch.optim`. Defaults to the one the model was compiled with.
             gradients: Dict of weight path to array, for methods that look at
                 gradients. Defaults to those that the method takes itself.
 
         Raises:
             ValueError: If the model has no masks, a mask does not have the
-                pattern, a gradient is missing, or a score is NaN or infinite.
-                Nothing has changed then.
+                pattern, a gradient is missing, a score is NaN or infinite, or
+                the loop has moved weights outside the masks. Nothing has
+                changed then.
         """
+        check_number("progress", progress, "a share of training")
+        if not 0 <= progress <= 1:
+            raise ValueError(
+                "Argument `progress` must be the share of training that is "
+                f"done, in [0, 1]. Received: {progress=}"
+            )
+        check_integer("step", step, 0, "which random draws derive from")
+        optimizer = checked_optimizer(optimizer, model)
         whole, stored = self._split(masked_weights(model))
         before, at = active_masks(whole), _positions(stored)
         whole = {p: m for p, m in whole.items() if self.moves(m, before[p])}
@@ -241,6 +254,8 @@ class DropAndGrow(MaskUpdate):
                 size=masked.size,
             )
             masks.check_scores(updates[path].weight, path)
+        if self.params is None:  # In a loop of a user's own.
+            check_pruned(whole, before, optimizer)
         updates = self.prune(whole, before, updates, progress)
         fraction = self.fraction_at(progress)
         dropped = {p: self.drop(u, fraction) for p, u in updates.items()}
@@ -255,7 +270,6 @@ class DropAndGrow(MaskUpdate):
             )
             for path in stored
         }
-        optimizer = checked_optimizer(optimizer, model)
         restart = self.restarts(dropped)
         write_masks(
             whole,
@@ -443,6 +457,11 @@ def _start(grow_init, weight, rng):
 
 
 def _check_gradients(gradients, weights):
+    if not isinstance(gradients, Mapping):
+        raise TypeError(
+            "Argument `gradients` must be a mapping of weight path to array. "
+            f"Received: a {type(gradients).__name__}"
+        )
     for path, masked in weights.items():
         shape = np.shape(gradients.get(path))
         if shape != tuple(masked.shape):

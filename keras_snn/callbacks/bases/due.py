@@ -11,7 +11,9 @@ import dataclasses
 import math
 
 from keras_snn.checks import check_integer
+from keras_snn.checks import check_number
 from keras_snn.masking import keras_private
+from keras_snn.schedules import asked
 from keras_snn.schedules import requests
 
 UNITS = ("epochs", "steps")
@@ -113,6 +115,7 @@ class Due:
                 f"Argument `unit` must be one of {UNITS}. "
                 f"Received: unit={unit!r}"
             )
+        check_number("end", end, "a share of training")
         if not 0 < end <= 1:
             raise ValueError(
                 "Argument `end` must be a share of training in (0, 1], or "
@@ -274,8 +277,10 @@ class BySchedule:
             if steps is not None:
                 last = first + (epochs - epoch) * steps
                 self._check_reached(last)
-                asked = requests(schedule, last // self._per_update, self.first)
-                self.wanted = [sparsity for _, sparsity in asked]
+                updates = requests(
+                    schedule, last // self._per_update, self.first
+                )
+                self.wanted = [sparsity for _, sparsity in updates]
         return None
 
     def doubts(self, epochs, steps):
@@ -297,7 +302,7 @@ class BySchedule:
         wanted = None
         # Accumulated batches share a step, which is asked about once.
         for step in range(-(-begun[0] // self._per_update), now + 1):
-            due, sparsity = self._in_steps(step)
+            due, sparsity = asked(self._in_steps, step)
             if due or self._goes_on(step):
                 wanted = sparsity
         return None if wanted is None else Moment(now, sparsity=float(wanted))

@@ -7,6 +7,7 @@ from keras_snn.callbacks.bases.mask_update import MaskUpdate
 from keras_snn.schedules import ConstantSparsity
 from keras_snn.schedules import DuringTraining
 from keras_snn.schedules import PolynomialDecay
+from keras_snn.schedules import check_schedule
 
 # By name, tfmot's two as well: their names and arguments are the same.
 SCHEDULES = {
@@ -33,11 +34,7 @@ class ScheduledUpdate(MaskUpdate):
 
     def __init__(self, schedule, *, keeps_up=False):
         super().__init__(BySchedule(schedule, keeps_up=keeps_up))
-        if not callable(schedule) and not hasattr(schedule, "at"):
-            raise TypeError(
-                "Argument `schedule` must be a PruningSchedule, called with a "
-                f"step, or DuringTraining. Received: {schedule=!r}"
-            )
+        check_schedule(schedule)
         self.schedule = schedule
 
     def update_at(self, moment):
