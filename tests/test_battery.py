@@ -821,7 +821,7 @@ INSTANCES = [
 
 
 BASES = {keras_snn.MaskUpdate, keras_snn.DropAndGrow, keras_snn.ByGradient}
-NO_METHODS = BASES | {keras_snn.OnceSparse}
+NO_METHODS = BASES | {keras_snn.MaskLog, keras_snn.OnceSparse}
 
 
 def exported_methods():

@@ -95,8 +95,8 @@ def _download(builder):
     except Exception as error:
         raise OSError(
             f"{builder.name} could not be downloaded ({error}). Without a "
-            "network, pass `data_dir` (`--data-dir`): a file with arrays x_train, y_train, "
-            f"x_test and y_test. Received: data_dir=None"
+            "network, pass `data_dir` (`--data-dir`): a file with arrays "
+            "x_train, y_train, x_test and y_test. Received: data_dir=None"
         ) from error
 
 
