@@ -70,7 +70,7 @@ def check_labels(y, x, model):
             f"Received: outputs {outputs}"
         )
     classes = shape[-1]
-    if y.dtype.kind not in "biuf":
+    if y.dtype.kind in "OSU":
         raise ValueError(
             "Argument `y` must hold numbers, each image's class or those of "
             f"all classes. Received: y.dtype={y.dtype}"

@@ -322,7 +322,7 @@ def _class_range(loss, y):
     ):
         return None
     y = ops.convert_to_numpy(y) if ops.is_tensor(y) else np.asarray(y)
-    if y.dtype.kind not in "biuf" or (y != np.floor(y)).any():
+    if y.dtype.kind in "OSU" or (y != np.floor(y)).any():
         raise ValueError(
             "Argument `y` must hold whole numbers, the class of each sample, "
             "for a loss that takes labels. "

@@ -794,6 +794,7 @@ INSTANCES = [
         scope="layer",
         pattern=patterns.Blocks((2, 1)),
     ),
+    keras_snn.MaskLog("masks.npz", log_dir="logs"),
     LotteryTicket(epoch=1, step=2, filepath="ticket.npz"),
     schedules.ConstantSparsity(0.3, 1, 50, 2),
     schedules.PolynomialDecay(0.1, 0.7, 2, 90, power=2, frequency=3),

@@ -265,7 +265,7 @@ def check_scores(scores, name="scores"):
     Raises:
         ValueError: If one is NaN or infinite; `name` tells which tensor.
     """
-    if not np.issubdtype(np.asarray(scores).dtype, np.number):
+    if np.asarray(scores).dtype.kind in "OSU":
         raise ValueError(
             "Scores must be numbers, or they have no order; nothing was "
             f"pruned. Received: dtype {np.asarray(scores).dtype} in {name!r}"

@@ -1,6 +1,7 @@
 """Which weights a layer or model has, whose they are, and the way to each."""
 
 import dataclasses
+import math
 
 import keras
 
@@ -34,6 +35,11 @@ class WeightOwner:
     def shape(self):
         """The weight's shape."""
         return tuple(self.weight.shape)
+
+    @property
+    def size(self):
+        """The number of its values, active or not."""
+        return math.prod(self.shape)
 
     @property
     def is_kernel(self):

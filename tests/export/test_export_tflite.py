@@ -84,7 +84,7 @@ def exported(tmp_path_factory):
         )
         statistics = np.random.default_rng(0).random((4, 32))
         model.layers[1].set_weights(0.5 + statistics)
-        model = keras_snn.sparsify(model, 0.9)
+        model = keras_snn.sparsify(model, 0.9, masks="random")
         path = folder / "files/model.tflite"
         path.parent.mkdir()
         report = export_tflite(model, path)

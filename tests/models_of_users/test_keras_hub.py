@@ -130,7 +130,7 @@ def test_a_causal_language_model_trains_and_generates(build, hub, check):
     assert embedding.endswith("_backbone/token_embedding/embeddings")
     assert isinstance(loaded, type(model))
 
-    sparse = keras_snn.sparsify(model, 0.5)
+    sparse = keras_snn.sparsify(model, 0.5, masks="random")
     sparse.compile(sampler="greedy", jit_compile=False)
     prompt = text(length=8, size=2)
     prompt["padding_mask"][:, 3:] = 0

@@ -281,7 +281,7 @@ def test_frozen_before_and_after(check):
     model.get_layer("first").trainable = False
     check(model, x)
 
-    sparse = keras_snn.sparsify(model, 0.5)
+    sparse = keras_snn.sparsify(model, 0.5, masks="random")
     first, last = (sparse.get_layer(name) for name in ("first", "last"))
     assert (first, last) == (model.get_layer("first"), model.layers[-1])
     assert sparse.get_layer(index=1) is first
