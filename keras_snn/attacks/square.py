@@ -138,7 +138,7 @@ class Square(LogitAttack):
         if self.norm == "linf":
             return min(max(side, 1), *shape), 0.0
         side = min(max(side, 3) // 2 * 2 + 1, *shape)
-        return side, _pattern(side, *shape)
+        return side, _pattern(side, max(shape))
 
     def get_config(self):
         """The arguments, for Keras to save."""
@@ -186,7 +186,7 @@ def _tiles(shape, rows, seed):
     down, across = (height - begin) // side, (width - begin) // side
     numbers = draws("random", seed, rows, (down, across, 1 + channels))
     numbers = numbers[:, :, None, :, None]
-    pattern = _pattern(side, side, side)[:, None, :, None]
+    pattern = _pattern(side, side)[:, None, :, None]
     turned = pattern.transpose(2, 1, 0, 3)
     tiles = np.where(numbers[..., :1] < 0.5, pattern, turned)
     tiles = np.where(numbers[..., 1:] < 0.5, -tiles, tiles)
@@ -203,11 +203,8 @@ def _change_l2(x, best, numbers, side, pattern, eps):
     first = _square_mask(x.shape, numbers[:, 0], numbers[:, 1], side)
     second = _square_mask(x.shape, numbers[:, 2], numbers[:, 3], side)
     turned = ops.reshape(numbers[:, 4] < 0.5, (-1, 1, 1))
-    placed = ops.where(
-        turned,
-        _place(ops.transpose(pattern), numbers, x.shape, side),
-        _place(pattern, numbers, x.shape, side),
-    )
+    patterns = ops.where(turned, ops.transpose(pattern), pattern)
+    placed = _place(patterns, numbers, x.shape, side)
     had = change * first
     had = had / (_channel_lengths(had) + TINY)
     new = placed[..., None] * _signs(numbers) + had
@@ -221,11 +218,11 @@ def _change_l2(x, best, numbers, side, pattern, eps):
     return ops.clip(x + eps * change / length, 0.0, 1.0)
 
 
-def _pattern(side, height, width):
+def _pattern(side, size):
     """Two mounds side by side, one up and one down, in a corner of zeros."""
     half = side // 2
     mounds = np.concatenate([_mound(half, side), -_mound(side - half, side)])
-    pattern = np.zeros((height, width), "float32")
+    pattern = np.zeros((size, size), "float32")
     pattern[:side, :side] = mounds / np.sqrt((mounds**2).sum())
     return pattern
 
@@ -250,19 +247,15 @@ def _square_mask(shape, down, across, side):
     return inside[0][:, :, None, None] * inside[1][:, None, :, None]
 
 
-def _place(pattern, numbers, shape, side):
-    """The pattern where each image's first square is, (n, rows, columns)."""
-    moved = []
-    for axis, size in ((0, shape[1]), (1, shape[2])):
-        offset = _offsets(size, numbers[:, axis], side)
-        moved.append(
-            ops.cast(
-                offset[..., None] == ops.arange(size, dtype="float32"),
-                "float32",
-            )
-        )
-    rows, columns = moved
-    return ops.einsum("nri,ij,ncj->nrc", rows, pattern, columns)
+def _place(patterns, numbers, shape, side):
+    """Each image's pattern where its first square is, (n, rows, columns)."""
+    moves = []
+    for axis, size in enumerate(shape[1:3]):
+        offsets = _offsets(size, numbers[:, axis], side)
+        places = ops.arange(patterns.shape[-1], dtype="float32")
+        moves.append(ops.cast(offsets[..., None] == places, "float32"))
+    down, across = moves
+    return down @ patterns @ ops.transpose(across, (0, 2, 1))
 
 
 def _offsets(size, place, side):

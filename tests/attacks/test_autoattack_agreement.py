@@ -149,7 +149,7 @@ def test_square(trained, right, theirs, norm):
 def test_pattern_of_square(side):
     attack = SquareAttack(None, norm="L2", eps=1, device="cpu")
     expected = attack.eta(side).numpy()
-    pattern = square._pattern(side, 8, 7)
+    pattern = square._pattern(side, 8)
     assert not pattern[side:].any() and not pattern[:, side:].any()
     pattern = pattern[:side, :side]
     assert np.allclose(pattern, expected) or np.allclose(pattern.T, expected)

@@ -66,6 +66,17 @@ def test_finds_wrong_predictions_in_the_ball(trained, images, attack):
     )
 
 
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 0.9), ("l2", 5)])
+def test_square_on_images_that_are_not_square(norm, eps):
+    x = np.random.default_rng(0).random((4, 6, 11, 3), "float32")
+    model = keras.Sequential(
+        [keras.Input(x.shape[1:]), layers.Flatten(), layers.Dense(2)]
+    )
+    y = predictions(model, x)
+    x_adv = Square(eps, norm=norm, queries=60)(model, x, y)
+    assert (x_adv != x).any() and np.isfinite(x_adv).all()
+
+
 @each([ATTACKS[0], ATTACKS[3], ATTACKS[5]])
 def test_probabilities_are_as_good_as_logits(trained, images, attack):
     x, y = images
