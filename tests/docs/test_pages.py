@@ -1,6 +1,7 @@
-"""Every block of Python in README and the guides runs as it stands."""
+"""Every block of Python in the guides and the notebooks runs as it stands."""
 
 import importlib
+import json
 import os
 import re
 from pathlib import Path
@@ -13,7 +14,11 @@ import keras_snn
 import keras_snn.experiments
 
 HOME = Path(__file__).parents[2]
-PAGES = [HOME / "docs/index.md", *sorted((HOME / "docs/guides").glob("*.md"))]
+PAGES = [
+    HOME / "docs/index.md",
+    *sorted((HOME / "docs/guides").glob("*.md")),
+    *sorted((HOME / "docs/notebooks").glob("*.ipynb")),
+]
 BACKENDS = ("tensorflow", "jax", "torch")
 # A fence of one backend alone: ``` { .python .jax }
 FENCE = re.compile(
@@ -24,6 +29,11 @@ FENCE = re.compile(
 
 def blocks(page, backend):
     text = page.read_text()
+    if page.suffix == ".ipynb":
+        for cell in json.loads(text)["cells"]:
+            if cell["cell_type"] == "code":
+                yield compile("".join(cell["source"]), str(page), "exec")
+        return
     for block in FENCE.finditer(text):
         assert block["backend"] in (None, *BACKENDS)
         if block["backend"] in (None, backend):
