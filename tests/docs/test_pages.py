@@ -22,7 +22,7 @@ PAGES = [
 BACKENDS = ("tensorflow", "jax", "torch")
 # A fence of one backend alone: ``` { .python .jax }
 FENCE = re.compile(
-    r"^```(?:python|\{ \.python \.(?P<backend>\w+) \})\n(?P<code>.*?)^```$",
+    r"^``` ?(?:python|\{ \.python \.(?P<backend>\w+) \})\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 
