@@ -1,4 +1,4 @@
-"""Converting Keras models to TFLite, and running such files.
+"""Converting Keras models to TFLite.
 
 Only TensorFlow converts. On another backend the model is saved, and a process
 of its own loads it with TensorFlow and converts it there.
@@ -11,19 +11,26 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import warnings
 import zipfile
 
 import keras
+import numpy as np
 
 from keras_snn.export import inputs
+from keras_snn.export.running import quiet
 from keras_snn.extras import missing
 from keras_snn.masking.keras_private import flattened_layers
 
-SPARSE = ("EXPERIMENTAL_SPARSITY",)
-INT8 = ("DEFAULT",)
-_STANDARD_ERROR = threading.Lock()
+# What each kind of file asks of the converter, as `tf.lite.Optimize` has it.
+# Of the kinds that quantize, LiteRT's default delegate runs float16 sparse.
+OPTIMIZATIONS = {
+    "dense": (),
+    "sparse": ("EXPERIMENTAL_SPARSITY",),
+    "float16": ("DEFAULT", "EXPERIMENTAL_SPARSITY"),
+    "dynamic": ("DEFAULT",),
+    "int8": ("DEFAULT",),
+}
 
 
 def check_installed():
@@ -38,79 +45,80 @@ def check_installed():
             raise missing(module, "Export to TFLite, on any backend,")
 
 
-def convert(model, signature, files, folder):
+def convert(model, signature, files, folder, representative=None):
     """Writes a model to TFLite files.
 
     Args:
         model: A built Keras model without masks.
         signature: What `inputs.signature` returned.
-        files: Mapping of path, ending in `.tflite`, to the names of the
-            `tf.lite.Optimize` members to apply.
+        files: Mapping of path, ending in `.tflite`, to the kind of the file, a
+            key of `OPTIMIZATIONS`.
         folder: An existing folder for temporary files, a `pathlib.Path`.
+        representative: Arrays of as many rows, one an input, which tell the
+            range of each activation: what kind `"int8"` needs.
 
     Raises:
         RuntimeError: If the model cannot be converted.
     """
     if keras.backend.backend() == "tensorflow":
         try:
-            with _quiet():
-                _convert(model, signature, files)
+            with quiet():
+                _convert(model, signature, files, representative)
         except Exception as error:
             raise _failure(model, _reason(error)) from error
     else:
-        _convert_elsewhere(model, signature, files, folder)
+        _convert_elsewhere(model, signature, files, folder, representative)
 
 
-def run(content, arrays):
-    """Runs a TFLite file.
-
-    Args:
-        content: The file's bytes.
-        arrays: Mapping of input name to array.
-
-    Returns:
-        A dict of output name to array, and the number of tensors that the file
-        stores sparse.
-    """
-    from ai_edge_litert.interpreter import Interpreter
-
-    with _quiet():
-        interpreter = Interpreter(model_content=content)
-        outputs = interpreter.get_signature_runner()(**arrays)
-    sparse = sum(
-        bool(tensor["sparsity_parameters"])
-        for graph in range(interpreter.num_subgraphs())
-        for tensor in interpreter.get_tensor_details(graph)
-    )
-    return outputs, sparse
+def _convert(model, signature, files, representative):
+    specs = [keras.InputSpec(**spec) for spec in signature]
+    for path, kind in files.items():
+        with warnings.catch_warnings():
+            # TensorFlow warns of what it calibrates int8 with itself.
+            deprecated = ".*tf.lite.Interpreter is deprecated"
+            warnings.filterwarnings("ignore", deprecated)
+            model.export(
+                path,
+                format="litert",
+                verbose=False,
+                input_signature=[inputs.packed(model, specs)],
+                **_converter_options(kind, signature, representative),
+            )
 
 
-def _convert(model, signature, files):
+def _converter_options(kind, signature, representative):
     import tensorflow as tf
 
-    specs = [keras.InputSpec(**spec) for spec in signature]
-    for path, optimizations in files.items():
-        model.export(
-            path,
-            format="litert",
-            verbose=False,
-            input_signature=[inputs.packed(model, specs)],
-            optimizations=[tf.lite.Optimize[name] for name in optimizations],
-            # Keras would fall back on TensorFlow's own operations, which the
-            # runtime of a device does not have.
-            target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
+    # Keras would fall back on TensorFlow's own operations, which the runtime
+    # of a device does not have.
+    operations = "TFLITE_BUILTINS_INT8" if kind == "int8" else "TFLITE_BUILTINS"
+    target = {"supported_ops": [getattr(tf.lite.OpsSet, operations)]}
+    options = {"target_spec": target}
+    options["optimizations"] = [
+        tf.lite.Optimize[name] for name in OPTIMIZATIONS[kind]
+    ]
+    if kind == "float16":
+        target["supported_types"] = [tf.float16]
+    if kind == "int8":
+        options["representative_dataset"] = lambda: inputs.batches(
+            signature, representative
         )
+    return options
 
 
-def _convert_elsewhere(model, signature, files, folder):
+def _convert_elsewhere(model, signature, files, folder, representative):
     _check_importable(model)
     saved = str(folder / "model.keras")
     with warnings.catch_warnings():
         # That lambdas load on demand only: here, they are the user's own.
         warnings.filterwarnings("ignore", ".*includes a `lambda`", UserWarning)
         model.save(saved)
-    files = {str(path): optimizations for path, optimizations in files.items()}
-    job = json.dumps([saved, signature, files])
+    files = {str(path): kind for path, kind in files.items()}
+    arrays = None
+    if representative is not None:
+        arrays = str(folder / "representative.npz")
+        np.savez(arrays, *representative)
+    job = json.dumps([saved, signature, files, arrays])
     process = subprocess.run(
         [sys.executable, "-c", f"import {__name__} as t; t.main()"],
         input=job,
@@ -131,11 +139,12 @@ def _convert_elsewhere(model, signature, files, folder):
 
 def main():
     """Does the job on standard input: `_convert`, of a saved model."""
-    saved, signature, files = json.load(sys.stdin)
+    saved, signature, files, arrays = json.load(sys.stdin)
     try:
+        representative = arrays and list(np.load(arrays).values())
         _import_modules_of(saved)
         model = keras.saving.load_model(saved, compile=False, safe_mode=False)
-        _convert(model, signature, files)
+        _convert(model, signature, files, representative)
     except Exception as error:
         print(_reason(error))
         sys.exit(1)
@@ -174,24 +183,8 @@ def _reason(error):
 
 def _failure(model, reason):
     return RuntimeError(
-        "A model can be exported if TFLite has all of its operations: in "
-        "float32 only, and for recurrent layers with a fixed `batch_size`. "
+        "A model can be exported if TFLite has all of its operations, and for "
+        '`quantize="int8"` has them in int8: in float32 only, and for '
+        "recurrent layers with a fixed `batch_size`. "
         f"Received: model {model.name!r}, which fails with {reason}"
     )
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Holds back what TensorFlow's C++ writes to standard error.
-
-    One thread at a time: standard error is the process's.
-    """
-    with _STANDARD_ERROR:
-        saved = os.dup(2)
-        try:
-            with open(os.devnull, "wb") as nowhere:
-                os.dup2(nowhere.fileno(), 2)
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)

@@ -64,27 +64,46 @@ def sample_arrays(model, signature, samples, seed):
     if samples is None:
         rng = np.random.default_rng(seed)
         return [_drawn(spec, rng) for spec in signature]
-    if keras.tree.is_nested(structure(model)):
-        samples = keras.tree.flatten(samples)
-    else:
-        samples = [samples]
-    arrays = [_array(x) for x in samples]
-    wanted = [spec["shape"] for spec in signature]
-    shapes = [x.shape for x in arrays]
-    if (
-        not len(shapes) == len(wanted)
-        or not all(map(_fits, shapes, wanted))
-        or len({rows for rows, *_ in shapes}) > 1
-    ):
-        raise ValueError(
-            "Argument `samples` must be inputs of the model: arrays of the "
-            f"shapes {wanted}, where None is any number of at least 1, with "
-            f"as many rows each. Received: arrays of the shapes {shapes}"
-        )
-    return [
-        x.astype(spec["dtype"])
-        for x, spec in zip(arrays, signature, strict=True)
+    return _checked(model, signature, samples, "samples")
+
+
+def representative_arrays(model, signature, representative):
+    """Arrays of as many rows, one an input, from all that the user gives.
+
+    Args:
+        model: A built Keras model.
+        signature: What `signature` returned.
+        representative: Inputs of the model, or an iterable of such batches.
+    """
+    if _are_inputs(model, representative):
+        representative = [representative]
+    of_any_rows = [
+        {**spec, "shape": (None, *spec["shape"][1:])} for spec in signature
     ]
+    given = [
+        _checked(model, of_any_rows, batch, "representative")
+        for batch in representative
+    ]
+    arrays = [np.concatenate(parts) for parts in zip(*given, strict=True)]
+    rows = signature[0]["shape"][0] or 1
+    if not arrays or len(arrays[0]) < rows:
+        raise ValueError(
+            "Argument `representative` must hold one batch of the file at "
+            "least, or nothing tells the range of activations. "
+            f"Received: {len(arrays[0]) if arrays else 0} rows, for batches "
+            f"of {rows}"
+        )
+    return arrays
+
+
+def batches(signature, arrays):
+    """Whole batches of the file's own size, as dicts of name to array."""
+    rows = signature[0]["shape"][0] or 1
+    for first in range(0, len(arrays[0]) - rows + 1, rows):
+        yield {
+            spec["name"]: x[first : first + rows]
+            for spec, x in zip(signature, arrays, strict=True)
+        }
 
 
 def outputs(model, arrays):
@@ -111,6 +130,43 @@ def outputs(model, arrays):
 def _name(name):
     """`name` as TensorFlow allows it."""
     return re.sub(r"\W", "_", name).lstrip("_") or "input"
+
+
+def _are_inputs(model, value):
+    """Whether a value is one batch, as the model takes it, and not several."""
+    if not keras.tree.is_nested(structure(model)):
+        return hasattr(value, "shape")
+    try:
+        keras.tree.assert_same_structure(structure(model), value)
+    except (TypeError, ValueError):
+        return False
+    return all(hasattr(x, "shape") for x in keras.tree.flatten(value))
+
+
+def _checked(model, signature, samples, argument):
+    """Inputs of a model as arrays that fit its signature, one an input."""
+    # A tuple for one input is no array, but perhaps a batch with its labels.
+    if keras.tree.is_nested(structure(model)) or isinstance(samples, tuple):
+        samples = keras.tree.flatten(samples)
+    else:
+        samples = [samples]
+    arrays = [_array(x) for x in samples]
+    wanted = [spec["shape"] for spec in signature]
+    shapes = [x.shape for x in arrays]
+    if (
+        not len(shapes) == len(wanted)
+        or not all(map(_fits, shapes, wanted))
+        or len({rows for rows, *_ in shapes}) > 1
+    ):
+        raise ValueError(
+            f"Argument `{argument}` must be inputs of the model: arrays of the "
+            f"shapes {wanted}, where None is any number of at least 1, with "
+            f"as many rows each. Received: arrays of the shapes {shapes}"
+        )
+    return [
+        x.astype(spec["dtype"])
+        for x, spec in zip(arrays, signature, strict=True)
+    ]
 
 
 def _array(x):

@@ -1,11 +1,14 @@
 import concurrent.futures
+import dataclasses
 import gzip
 import importlib
+import json
 import math
 import os
 import shutil
 import subprocess
 import sys
+import types
 
 import keras
 import numpy as np
@@ -17,6 +20,8 @@ from keras import layers
 import keras_snn
 from keras_snn.export import conversion
 from keras_snn.export import export_tflite
+from keras_snn.export.__main__ import main
+from keras_snn.export.sizes import sizes
 
 CUSTOM_LAYER = """
 import keras
@@ -123,14 +128,12 @@ def test_report_tells_what_was_written(exported):
     assert 0 <= report.max_difference < 1e-5
     text = str(report)
     assert str(report.path) in text
-    assert f"{report.size:,} bytes" in text
-    assert f"{report.dense_size:,} bytes" in text
-    assert "sparsity 0.9000" in text
+    assert "Sparsity 0.9000" in text
     assert [*report.path.parent.iterdir()] == [report.path]
 
 
 def converted_to(monkeypatch, write):
-    def convert(model, signature, files, folder):
+    def convert(model, signature, files, folder, representative):
         for file in files:
             write(file)
 
@@ -211,25 +214,215 @@ def test_dense_size_is_optional(tmp_path):
     assert "dense: " not in str(report)
 
 
+# Largest difference, dtype of kernels, and whether they are stored sparse.
+KINDS = {
+    "float16": (2e-3, "float16", True),
+    "dynamic": (0.05, "int8", False),
+    "int8": (0.1, "int8", False),
+}
+
+
+@pytest.fixture(scope="module")
+def net():
+    keras.utils.set_random_seed(0)
+    return keras_snn.sparsify(dense_net(256, 256, 10), 0.9, masks="random")
+
+
 @here
-def test_quantized(tmp_path):
-    model = keras_snn.sparsify(dense_net(256, 256, 10), 0.9)
-    report = export_tflite(model, tmp_path / "model.tflite", quantize=True)
+@pytest.mark.parametrize("kind", KINDS)
+def test_quantized(net, tmp_path, kind):
+    data = np.random.default_rng(0).random((32, 64), dtype="float32")
+    options = {"representative": data} if kind == "int8" else {}
+    path = tmp_path / "model.tflite"
+    report = export_tflite(net, path, quantize=kind, runs=1, **options)
+    most, dtype, sparse = KINDS[kind]
+    assert 0 < report.max_difference < most
     assert report.size < report.dense_size / 3
-    assert report.gzip_size < report.dense_gzip_size / 2
-    assert 0 < report.max_difference < 0.1
+    assert report.gzip_size < report.dense_gzip_size / 1.5
+    kernels = report.tensors[:2]
+    assert {t.shape for t in kernels} == {(256, 64), (256, 256)}
+    assert {t.dtype for t in kernels} == {dtype}
+    assert all(t.is_sparse is sparse for t in kernels)
+    expected = keras.ops.convert_to_numpy(net(data))
+    np.testing.assert_allclose(
+        run(path, data), expected, atol=most * np.abs(expected).max()
+    )
 
 
 @here
-def test_quantized_sparse_file_is_caught(tmp_path, monkeypatch):
-    # LiteRT's default delegate refuses it: once it does not, let `quantize`
+def test_int8_of_several_inputs_and_batches(tmp_path):
+    words = keras.Input((5,), dtype="int32", name="words")
+    pixels = keras.Input((8,), name="pixels")
+    joint = layers.Concatenate()(
+        [layers.Flatten()(layers.Embedding(2, 3)(words)), pixels]
+    )
+    model = keras.Model([words, pixels], layers.Dense(2)(joint))
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(0, 2, (12, 5)), rng.random((12, 8))]
+    path = tmp_path / "model.tflite"
+    options = dict(quantize="int8", compare_dense=False, runs=0)
+    parts = ([x[i : i + 4] for x in rows] for i in (0, 4, 8))
+    reports = [
+        export_tflite(model, path, representative=data, **options)
+        for data in (rows, parts)
+    ]
+    assert reports[0].max_difference == reports[1].max_difference < 0.1
+    for few in ([], [[x[:2] for x in rows]]):
+        with pytest.raises(ValueError, match="`representative` must hold one"):
+            export_tflite(
+                model, path, representative=few, batch_size=3, **options
+            )
+    with pytest.raises(ValueError, match="`representative` must be inputs"):
+        export_tflite(model, path, representative=[rows[0]], **options)
+
+
+@here
+@pytest.mark.parametrize("kind", ["dynamic", "int8"])
+def test_quantized_sparse_file_is_caught(net, tmp_path, monkeypatch, kind):
+    # LiteRT's default delegate refuses it: once it does not, let this kind
     # store kernels sparse, too.
-    both = conversion.SPARSE + conversion.INT8
-    monkeypatch.setattr(conversion, "SPARSE", both)
-    model = keras_snn.sparsify(dense_net(256, 256, 10), 0.9)
+    both = ("DEFAULT", "EXPERIMENTAL_SPARSITY")
+    monkeypatch.setitem(conversion.OPTIMIZATIONS, kind, both)
+    data = np.ones((2, 64)) if kind == "int8" else None
     with pytest.raises(RuntimeError, match="failed to prepare"):
-        export_tflite(model, tmp_path / "model.tflite")
+        export_tflite(
+            net,
+            tmp_path / "model.tflite",
+            quantize=kind,
+            representative=data,
+            compare_dense=False,
+        )
     assert not [*tmp_path.iterdir()]
+
+
+@elsewhere
+def test_representative_data_reach_the_other_process(
+    net, tmp_path, monkeypatch
+):
+    jobs = []
+
+    def started(command, input, **_):
+        *_, files, arrays = json.loads(input)
+        jobs.append((sorted(files.values()), np.load(arrays)["arr_0"]))
+        return subprocess.CompletedProcess(command, 1, "enough seen", "")
+
+    monkeypatch.setattr(subprocess, "run", started)
+    data = np.random.default_rng(0).random((3, 64), dtype="float32")
+    with pytest.raises(RuntimeError, match="enough seen"):
+        export_tflite(
+            net,
+            tmp_path / "model.tflite",
+            quantize="int8",
+            representative=iter([data[:1], data[1:]]),
+        )
+    ((kinds, arrived),) = jobs
+    assert kinds == ["dense", "int8"]
+    np.testing.assert_array_equal(arrived, data)
+
+
+@here
+def test_true_is_dynamic(net, tmp_path):
+    path = tmp_path / "model.tflite"
+    report = export_tflite(net, path, quantize=True, compare_dense=False)
+    assert report.quantize == "dynamic"
+
+
+def test_what_the_file_stores(exported):
+    model, report = exported
+    masks = keras_snn.get_masks(model)
+    stored = {t.active: t for t in report.tensors if t.is_sparse}
+    assert {int(mask.sum()) for mask in masks.values()} >= set(stored)
+    assert sum(t.bytes for t in report.tensors) <= report.size
+    for tensor in stored.values():
+        p = 1 - tensor.sparsity
+        entropy = -p * np.log2(p) - (1 - p) * np.log2(1 - p)
+        size = math.prod(tensor.shape)
+        assert tensor.bound == pytest.approx(
+            4 * tensor.active + size * entropy / 8, abs=1
+        )
+        assert tensor.bound < tensor.bytes < 4 * size
+    # The values are as good as noise, so nothing gets below.
+    assert report.bound < report.gzip_size < report.size
+
+
+def test_tables_of_the_report(exported):
+    _, report = exported
+    page = report._repr_html_()
+    for text in (str(report), page):
+        for size in (report.size, report.gzip_size, report.dense_size):
+            assert f"{size:,}" in text
+        assert f"{report.bound:,}" in text
+        assert f"{report.size / report.bound:.2f}" in text
+        assert "median of 20 runs of 1 row," in text
+        assert "smaller" in text
+    assert max(map(len, str(report).splitlines()[1:])) <= 100
+    assert page.count("<table>") == page.count("</table>") == 2
+    assert "model.tflite" in repr(report)
+    unnamed = dataclasses.replace(report, dense_size=None, latency=None)
+    assert "dense /" not in str(unnamed)
+    assert "atency" not in str(unnamed)
+
+
+def test_latency_is_of_the_runtime(exported):
+    _, report = exported
+    assert report.runs == 20
+    assert 1e-6 < report.latency < 1
+    assert 1e-6 < report.dense_latency < 1
+
+
+def test_zstandard_where_there_is_one(monkeypatch):
+    for module in ("compression.zstd", "zstandard"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert sizes(bytes(1000)) == (1000, len(gzip.compress(bytes(1000))), None)
+    package = types.SimpleNamespace(compress=lambda content: content[:7])
+    monkeypatch.setitem(sys.modules, "zstandard", package)
+    assert sizes(bytes(1000))[2] == 7
+
+
+def test_command_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keras.Sequential([keras.Input((4,)), layers.Dense(2)]).save("m.keras")
+    np.save("x.npy", np.ones((2, 4)))
+    np.savez("x.npz", np.ones((2, 4)))
+    with open("broken.keras", "w") as file:
+        file.write("no model")
+    for arguments, status, message in [
+        ("none.keras out.tflite", 2, "`model` must name a file that exists"),
+        ("x.npy out.tflite", 2, "ends in .keras"),
+        ("broken.keras out.tflite", 2, "must name a model that loads"),
+        ("m.keras out.h5", 2, "ends in .tflite"),
+        ("m.keras out.tflite --quantize int8", 2, "`representative` must be"),
+        ("m.keras out.tflite --samples no.npy", 2, "`--samples` must name"),
+        ("m.keras out.tflite --samples x.npz", 2, "`--samples` must name"),
+        ("m.keras out.tflite --runs -1", 2, "Received: runs=-1"),
+    ]:
+        assert main(arguments.split()) == status
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and message in error
+    with pytest.raises(SystemExit, match="2"):
+        main("m.keras out.tflite --quantize int4".split())
+    assert "invalid choice: 'int4'" in capsys.readouterr().err
+
+    def fails(*_):
+        raise RuntimeError("no such operation")
+
+    monkeypatch.setattr(conversion, "convert", fails)
+    assert main(["m.keras", "out.tflite"]) == 1
+    assert "error: no such operation" in capsys.readouterr().err
+    assert not (tmp_path / "out.tflite").exists()
+
+
+@here
+def test_command_line_writes_a_file(tmp_path, capsys):
+    saved, data = tmp_path / "m.keras", tmp_path / "x.npy"
+    path = tmp_path / "out.tflite"
+    sparse = keras_snn.sparsify(dense_net(32, 4), 0.9)
+    sparse.save(saved)
+    np.save(data, np.ones((2, 64), "float32"))
+    options = f"--quantize int8 --representative {data} --samples {data}"
+    assert main([str(saved), str(path), *options.split(), "--runs=3"]) == 0
+    assert "median of 3 runs" in capsys.readouterr().out
+    assert run(path, np.ones((5, 64), "float32")).shape == (5, 4)
 
 
 @here
@@ -402,7 +595,11 @@ def test_screen_stays_quiet(tmp_path, capfd):
         ({"tolerance": -1}, "Received: tolerance=-1"),
         ({"tolerance": math.nan}, "Received: tolerance=nan"),
         ({"batch_size": 0}, "Received: batch_size=0"),
-        ({"quantize": "float16"}, "must be True, for int8.*'float16'"),
+        ({"quantize": "int4"}, "must be None.*'int4'"),
+        ({"quantize": 1}, "Received: quantize=1"),
+        ({"quantize": "int8"}, "`representative` must be given"),
+        ({"representative": np.ones((2, 64))}, "quantize=None and .*ndarray"),
+        ({"runs": -1}, "Received: runs=-1"),
         ({"seed": -1}, "Received: seed=-1"),
         ({"samples": np.ones((2, 63))}, r"\(None, 64\).*\(2, 63\)"),
         ({"samples": np.ones(64)}, r"\(None, 64\).*\(64,\)"),
