@@ -12,6 +12,16 @@ def test_formula(trained, images):
     np.testing.assert_array_equal(FGSM(0.1)(trained, x, y), once(trained, x, y))
 
 
+def test_random_start_goes_further(trained, images):
+    x, y = images
+    once = PGD(0.1, 0.125, steps=1, seed=3)(trained, x, y)
+    attack = FGSM(0.1, random_start=True, seed=3)
+    np.testing.assert_array_equal(attack(trained, x, y), once)
+    again = FGSM.from_config(attack.get_config())
+    assert repr(again) == "FGSM(eps=0.1, random_start=True, seed=3)"
+    np.testing.assert_array_equal(again(trained, x, y), once)
+
+
 def test_raises_the_loss(trained, images):
     x, y = images
     clean = trained.evaluate(x, y, verbose=0)[0]
