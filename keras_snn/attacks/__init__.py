@@ -12,8 +12,10 @@ from keras_snn.attacks.apgd import TargetedAPGD
 from keras_snn.attacks.autoattack import AutoAttack
 from keras_snn.attacks.fab import FAB
 from keras_snn.attacks.fgsm import FGSM
+from keras_snn.attacks.mart import MARTModel
 from keras_snn.attacks.pgd import PGD
 from keras_snn.attacks.square import Square
+from keras_snn.attacks.trades import TRADESModel
 
 __all__ = [
     "APGD",
@@ -23,7 +25,9 @@ __all__ = [
     "AdversarialModel",
     "AdversarialValidation",
     "AutoAttack",
+    "MARTModel",
     "Square",
+    "TRADESModel",
     "TargetedAPGD",
     "adversarial_accuracy",
 ]

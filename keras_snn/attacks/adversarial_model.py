@@ -95,10 +95,12 @@ class AdversarialModel(keras.Model):
             sample_weight: a weight an image, or None.
 
         Returns:
-            A tuple of the attacked images, an array, `y` and `sample_weight`.
+            A tuple of what the model is trained on, the attacked images, `y`
+            and `sample_weight`.
         """
-        x_adv = self.attack(self, x, y, batch_size=len(x))
-        return x_adv, y, sample_weight
+        attack, labels = self._aim(x, y)
+        x_adv = attack(self, x, labels, batch_size=len(x))
+        return self._trained_on(x, x_adv), y, sample_weight
 
     def _attack(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -106,8 +108,18 @@ class AdversarialModel(keras.Model):
         checks.check_float(x)
         outside = (x < -HALF_A_GREY_LEVEL) | (x > 1.0 + HALF_A_GREY_LEVEL)
         x = ops.where(outside, float("nan"), x)
-        x = self.attack.perturb(self, x, y, self.seed_generator)
+        attack, labels = self._aim(x, y)
+        x_adv = attack.perturb(self, x, labels, self.seed_generator)
+        x = self._trained_on(x, x_adv)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    def _aim(self, x, y):
+        """The attack to run, and the labels whose loss it raises."""
+        return self.attack, y
+
+    def _trained_on(self, x, x_adv):
+        """What a step trains on, of clean images and attacked ones."""
+        return x_adv
 
     def save_own_variables(self, store):
         """Save where the random starts have got to, which Keras does not."""

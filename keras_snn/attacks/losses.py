@@ -54,6 +54,37 @@ def is_wrong(y, outputs):
     return predictions != ops.cast(ops.reshape(y, (-1,)), predictions.dtype)
 
 
+def one_hot(y, classes):
+    """Class labels, one-hot, of shape (n, classes)."""
+    y = _encode(y, keras.losses.categorical_crossentropy, classes)
+    return ops.cast(y, "float32")
+
+
+def log_probabilities(outputs, from_logits):
+    """The logarithms of the classes' probabilities, in float32."""
+    outputs = ops.cast(outputs, "float32")
+    if from_logits:
+        return ops.log_softmax(outputs, axis=-1)
+    return ops.log(ops.clip(outputs, keras.config.epsilon(), 1.0))
+
+
+def divergence(log_p, log_q):
+    """KL(p || q) of each row, of shape (n,)."""
+    return ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1)
+
+
+class GivenLosses(keras.losses.Loss):
+    """The losses that it is given."""
+
+    def call(self, y_true, y_pred):
+        return y_pred
+
+
+def batch_mean(values, sample_weight=None):
+    """The mean over a batch, weighted as Keras weights a loss."""
+    return GivenLosses()(values, values, sample_weight)
+
+
 def _encode(y, kind, classes):
     """Class labels as the two cross-entropies take them."""
     one_hot = len(y.shape) == 2 and y.shape[-1] == classes

@@ -181,10 +181,10 @@ def gives_logits(model, from_logits):
         loss = None
     if getattr(loss, "fn", loss) not in CROSSENTROPIES:
         raise ValueError(
-            "A score by probabilities must know whether outputs are logits: "
-            "compile the model with a categorical crossentropy, or pass "
-            f"`from_logits`. Received: from_logits=None, model={model.name}, "
-            f"loss={identifier!r}"
+            "What is computed of probabilities must know whether outputs are "
+            "logits: compile the model with a categorical crossentropy, or "
+            "pass `from_logits` to a score. Received: from_logits=None, "
+            f"model={model.name}, loss={identifier!r}"
         )
     config = loss.get_config() if hasattr(loss, "get_config") else {}
     return config.get("from_logits", False)
