@@ -138,6 +138,8 @@ def _connected(ray, runner):
     if runner.address is None:
         # Ray tells its makers of each one that it starts.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Its workers stand back, by 15, for a driver that has work to do.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         options = {
             "num_cpus": runner.workers * runner.cpus_of_a_trial(),
             "include_dashboard": False,
