@@ -16,6 +16,7 @@ from keras_snn.callbacks.bases.drop_and_grow import DropAndGrow
 from keras_snn.callbacks.bases.drop_and_grow import Update
 from keras_snn.callbacks.bases.due import Due
 from keras_snn.callbacks.bases.mask_update import MaskUpdate
+from keras_snn.callbacks.flying_bird import FlyingBirdUpdate
 from keras_snn.callbacks.gmp import GMPUpdate
 from keras_snn.callbacks.granet import GraNetUpdate
 from keras_snn.callbacks.lottery import LotteryTicket
@@ -71,6 +72,7 @@ __all__ = [
     "DropAndGrow",
     "Due",
     "ExportReport",
+    "FlyingBirdUpdate",
     "GMPUpdate",
     "GraNetUpdate",
     "LotteryTicket",

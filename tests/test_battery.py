@@ -20,6 +20,7 @@ from keras import optimizers
 
 import keras_snn
 from keras_snn import ACDCUpdate
+from keras_snn import FlyingBirdUpdate
 from keras_snn import GMPUpdate
 from keras_snn import GraNetUpdate
 from keras_snn import LotteryTicket
@@ -286,6 +287,19 @@ METHODS = {
     "RigLUpdate constant fan-in": moving(
         lambda: RigLUpdate((X, Y), 2, batch_size=8, pattern=FAN_IN),
         begin={"pattern": FAN_IN, "distribution": "uniform"},
+    ),
+    "FlyingBirdUpdate": moving(
+        lambda: FlyingBirdUpdate((X, Y), 2, batch_size=8)
+    ),
+    "FlyingBirdUpdate random": moving(
+        lambda: FlyingBirdUpdate(interval=2, growth="random")
+    ),
+    "FlyingBirdUpdate plus": moving(
+        lambda: FlyingBirdUpdate(
+            interval=2, monitor=("exploration", "sparsity", "loss"), begin=0.4
+        ),
+        keeps_counts=False,
+        end=None,
     ),
     "SNFSUpdate": moving(
         lambda: SNFSUpdate((X, Y), batches=2, batch_size=8), keeps_counts=False
@@ -748,6 +762,20 @@ INSTANCES = [
         **OF_GRADIENT | DYNAMIC | {"pattern": patterns.ConstantFanIn()},
         ablate=0.3,
     ),
+    FlyingBirdUpdate(
+        DATA,
+        3,
+        drop_fraction=0.4,
+        growth="random",
+        monitor=("accuracy", "val_accuracy", "val_loss"),
+        begin=0.2,
+        window=2,
+        threshold=0.7,
+        extra_drop=0.3,
+        extra_growth=0.2,
+        **{n: v for n, v in OF_GRADIENT.items() if n != "pattern"},
+        **DYNAMIC,
+    ),
     SRSTEUpdate("1:4", 3, penalty=0.1),
     SNFSUpdate(
         DATA,
@@ -841,6 +869,7 @@ def exported_methods():
 # or a way to train of its own for.
 NOT_IN_TRIALS = {
     "ACDCUpdate",
+    "FlyingBirdUpdate",
     "GraNetUpdate",
     "MESTUpdate",
     "MovementUpdate",

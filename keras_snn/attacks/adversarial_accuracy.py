@@ -23,8 +23,18 @@ def adversarial_accuracy(model, attack, x, y, *, batch_size=128):
     adversarial_accuracy(model, PGD(eps=8 / 255, steps=20), x, y)
     ```
     """
+    outputs = attacked_outputs(model, attack, x, y, batch_size)
+    return share_right(y, outputs)
+
+
+def attacked_outputs(model, attack, x, y, batch_size):
+    """What a model gives for attacked images, an array."""
     x_adv = attack(model, x, y, batch_size=batch_size)
-    outputs = model.predict(x_adv, batch_size=batch_size, verbose=0)
-    y = ops.convert_to_numpy(y).reshape(len(x_adv), -1)
+    return model.predict(x_adv, batch_size=batch_size, verbose=0)
+
+
+def share_right(y, outputs):
+    """The fraction of outputs that are highest for the true class."""
+    y = ops.convert_to_numpy(y).reshape(len(outputs), -1)
     labels = y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)
     return float(np.mean(outputs.argmax(axis=1) == labels))

@@ -1,4 +1,4 @@
-"""Adversarial accuracy on held-out images, after each epoch.
+"""Adversarial accuracy and loss on held-out images, after each epoch.
 
 In adversarial training it is best in mid-training and falls from there on:
 Rice, Wong and Kolter, 2020, "Overfitting in adversarially robust deep
@@ -7,13 +7,18 @@ the final one.
 """
 
 import keras
+from keras import ops
 
 from keras_snn import checks
-from keras_snn.attacks.adversarial_accuracy import adversarial_accuracy
+from keras_snn.attacks import losses
+from keras_snn.attacks.adversarial_accuracy import attacked_outputs
+from keras_snn.attacks.adversarial_accuracy import share_right
 
 
 class AdversarialValidation(keras.callbacks.Callback):
     """Adds `val_adversarial_accuracy` to the logs of each epoch.
+
+    And `val_adversarial_loss`, where the model is compiled with one loss.
 
     Callbacks that monitor it, as `ModelCheckpoint` and `EarlyStopping`, must
     come behind it in the list. Each epoch attacks all images from the same
@@ -72,11 +77,14 @@ class AdversarialValidation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Attack the images, and note how many are still right."""
-        if logs is not None:
-            logs["val_adversarial_accuracy"] = adversarial_accuracy(
-                self.model,
-                self.attack,
-                self.x,
-                self.y,
-                batch_size=self.batch_size,
-            )
+        if logs is None:
+            return
+        outputs = attacked_outputs(
+            self.model, self.attack, self.x, self.y, self.batch_size
+        )
+        logs["val_adversarial_accuracy"] = share_right(self.y, outputs)
+        loss = self.model.loss
+        if loss is not None and not isinstance(loss, list | tuple | dict):
+            y = ops.convert_to_tensor(self.y)
+            each = losses.resolve(loss)(y, ops.convert_to_tensor(outputs))
+            logs["val_adversarial_loss"] = float(ops.mean(each))

@@ -27,12 +27,16 @@ def test_best_and_final_model(images, tmp_path):
         save_weights_only=True,
     )
     validation = AdversarialValidation(attack, x, y, batch_size=9)
-    history = model.fit(
+    logs = model.fit(
         x, y, epochs=6, callbacks=[validation, best], verbose=0
-    ).history["val_adversarial_accuracy"]
+    ).history
+    history = logs["val_adversarial_accuracy"]
     assert len(history) == 6 and len(set(history)) > 1
     final = adversarial_accuracy(model, attack, x, y)
     assert final == pytest.approx(history[-1])
+    attacked = attack(model, x, y, batch_size=9)
+    loss = model.evaluate(attacked, y, verbose=0)
+    assert logs["val_adversarial_loss"][-1] == pytest.approx(loss, rel=1e-4)
     model.load_weights(tmp_path / "best.weights.h5")
     kept = adversarial_accuracy(model, attack, x, y)
     assert kept == pytest.approx(max(history))

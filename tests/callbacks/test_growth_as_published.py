@@ -11,6 +11,7 @@ import pytest
 from keras import layers
 
 import keras_snn
+from keras_snn import FlyingBirdUpdate
 from keras_snn import GraNetUpdate
 from keras_snn import MESTUpdate
 from keras_snn import RigLUpdate
@@ -228,6 +229,50 @@ def test_granet(network):
         schedule=schedule, drop_fraction=0.25, decay="constant"
     )
     two_updates(network, callback, published, distribution="uniform")
+
+
+def test_flying_bird_plus(network):
+    """Sparsity-Win-Robust-Generalization, sparselearning/core.py.
+
+    `magnitude_death`, `gradient_growth`, and what `dst_prune` and `dst_growth`
+    make of them; the gap widens before the first update, and validation's loss
+    rises before the second.
+    """
+    history = [
+        [(0.5, 0.5, 2.0), (0.6, 0.5, 1.9), (0.7, 0.5, 1.8), (0.7, 0.6, 1.7)],
+        [(0.6, 0.6, 1.6), (0.6, 0.6, 1.7), (0.6, 0.6, 1.7)],
+    ]
+    gaps, losses, asked = [], [], []
+
+    def published(before, gradients, number):
+        for accuracy, val_accuracy, val_loss in history[number]:
+            callback.note(network, accuracy, val_accuracy, val_loss)
+            gaps.append(accuracy - val_accuracy)
+            losses.append(val_loss)
+        r = 4 + 1
+        gap, loss = np.diff(gaps[-r:]), np.diff(losses[-r:])
+        dst_prune = 0.5 <= np.sum(gap > 0) / gap.size
+        dst_growth = 0.5 <= np.sum(loss >= 0) / loss.size
+        asked.append((dst_prune, dst_growth))
+        masks = {}
+        for path, mask in before.masks.items():
+            ones, weight = mask.sum(), np.abs(before.weights[path])
+            remove = np.ceil(0.5 * ones)
+            more = np.ceil(0.5 * 0.4 * ones) if dst_prune else 0
+            left = np.sort(weight * mask, axis=None)
+            left = weight > left[int(mask.size - ones + remove + more) - 1]
+            grown = int(remove * (1 + 0.25)) if dst_growth else int(remove)
+            masks[path] = left | top(np.abs(gradients[path]) * ~left, grown)
+        return masks, new(masks, before)
+
+    callback = FlyingBirdUpdate(
+        decay="constant",
+        monitor=("accuracy", "val_accuracy", "val_loss"),
+        begin=0,
+        extra_growth=0.25,
+    )
+    two_updates(network, callback, published, distribution="uniform")
+    assert asked == [(True, False), (False, True)]
 
 
 def test_snfs(network):
