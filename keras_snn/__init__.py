@@ -19,6 +19,7 @@ from keras_snn.callbacks.bases.mask_update import MaskUpdate
 from keras_snn.callbacks.flying_bird import FlyingBirdUpdate
 from keras_snn.callbacks.gmp import GMPUpdate
 from keras_snn.callbacks.granet import GraNetUpdate
+from keras_snn.callbacks.hydra import HYDRAUpdate
 from keras_snn.callbacks.lottery import LotteryTicket
 from keras_snn.callbacks.mask_log import MaskLog
 from keras_snn.callbacks.mest import MESTUpdate
@@ -41,6 +42,7 @@ from keras_snn.export import ExportReport
 from keras_snn.export import export_tflite
 from keras_snn.initialization import reinitialize
 from keras_snn.layer_outputs import activations
+from keras_snn.masking.hydra_layer import HYDRALayer
 from keras_snn.masking.mask_state import get_masks
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import set_masks
@@ -75,6 +77,8 @@ __all__ = [
     "FlyingBirdUpdate",
     "GMPUpdate",
     "GraNetUpdate",
+    "HYDRALayer",
+    "HYDRAUpdate",
     "LotteryTicket",
     "MESTUpdate",
     "MaskLog",

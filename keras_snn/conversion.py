@@ -76,7 +76,7 @@ def sparsify(
         exclude: What to leave alone, named in the same ways.
         wrapper: The class that holds the masks: `MaskedLayer`, or one of those
             in which inactive weights go on training, for methods that need
-            them: `StraightThroughLayer`, `MovementLayer`.
+            them: `StraightThroughLayer`, `MovementLayer`, `HYDRALayer`.
         compute: `"masked"`: dense kernels, under masks. `"sparse"`: as
             `to_sparse` makes it, where layers that are faster so hold their
             nonzeros alone, and no weight is shared with `model`.
@@ -192,6 +192,8 @@ def strip(model, *, shrink=False):
         check_graph(layers[0].layer if by_sparsify else model)
     for masked in weights.values():
         masked.prune()
+    for layer in layers:
+        layer.release()
     plain = layers[0].layer if by_sparsify else _unwrapped(model)
     give_up(model)
     _warn_of_adapters(plain)

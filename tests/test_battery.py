@@ -23,6 +23,8 @@ from keras_snn import ACDCUpdate
 from keras_snn import FlyingBirdUpdate
 from keras_snn import GMPUpdate
 from keras_snn import GraNetUpdate
+from keras_snn import HYDRALayer
+from keras_snn import HYDRAUpdate
 from keras_snn import LotteryTicket
 from keras_snn import MaskedLayer
 from keras_snn import MESTUpdate
@@ -336,6 +338,7 @@ METHODS = {
         wrapper=SoftMovementLayer,
         end=None,
     ),
+    "HYDRAUpdate": fitting(lambda: HYDRAUpdate(0.75), wrapper=HYDRALayer),
     "GMPUpdate 1:2": fitting(
         lambda: GMPUpdate(
             schedules.DuringTraining(0.5, begin=0, end=0.6, interval=1),
@@ -746,6 +749,7 @@ WRAPPERS = (
     StraightThroughLayer,
     MovementLayer,
     SoftMovementLayer,
+    HYDRALayer,
 )
 INSTANCES = [
     SETUpdate(
@@ -817,6 +821,7 @@ INSTANCES = [
     ),
     MovementUpdate(HALF, scope="layer", pattern=patterns.ConstantFanIn()),
     SoftMovementUpdate(HALF, penalty=3),
+    HYDRAUpdate(0.75, interval=2, scope="global", pattern="1:4"),
     GMPUpdate(
         schedules.DuringTraining(0.7, begin=0.2),
         scope="layer",
@@ -871,6 +876,7 @@ NOT_IN_TRIALS = {
     "ACDCUpdate",
     "FlyingBirdUpdate",
     "GraNetUpdate",
+    "HYDRAUpdate",
     "MESTUpdate",
     "MovementUpdate",
     "SNFSUpdate",

@@ -110,6 +110,9 @@ class MaskedLayer(keras.layers.Wrapper):
         self._nonzero = nonzero_weights(owners)
         self.built = True
 
+    def release(self):
+        """Undoes what the wrapper did to weights that `strip` gives back."""
+
     def _companion(self, owner):
         """The weight that a method wants beside a masked one."""
         return None
