@@ -15,7 +15,11 @@ from keras_snn.experiments.__main__ import main as run_file
 from keras_snn.experiments.grid import trials
 from keras_snn.experiments.runners.in_turn import in_turn
 
-pytestmark = pytest.mark.usefixtures("tiny_model")
+pytestmark = [
+    pytest.mark.usefixtures("tiny_model"),
+    # Trainings of one epoch.
+    pytest.mark.filterwarnings("ignore:No mask will change"),
+]
 RECIPES = pathlib.Path(__file__).parents[2] / "recipes"
 TINY = (
     "--model tiny --epochs 1 --data-ratio 0.05 --methods dense set "

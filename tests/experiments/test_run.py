@@ -16,6 +16,9 @@ from keras_snn.experiments.methods import METHODS
 from keras_snn.experiments.runners import in_turn
 from keras_snn.experiments.store import Store
 
+# Trainings of one epoch.
+pytestmark = pytest.mark.filterwarnings("ignore:No mask will change")
+
 
 def weights_of(trial, out):
     return Store(out).network(trial).get_weights()
