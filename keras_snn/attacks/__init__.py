@@ -10,6 +10,7 @@ from keras_snn.attacks.adversarial_validation import AdversarialValidation
 from keras_snn.attacks.apgd import APGD
 from keras_snn.attacks.apgd import TargetedAPGD
 from keras_snn.attacks.autoattack import AutoAttack
+from keras_snn.attacks.awp import AWP
 from keras_snn.attacks.fab import FAB
 from keras_snn.attacks.fgsm import FGSM
 from keras_snn.attacks.mart import MARTModel
@@ -19,6 +20,7 @@ from keras_snn.attacks.trades import TRADESModel
 
 __all__ = [
     "APGD",
+    "AWP",
     "FAB",
     "FGSM",
     "PGD",

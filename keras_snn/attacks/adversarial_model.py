@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_snn import backend
 from keras_snn import checks
+from keras_snn.attacks.awp import AWP
 from keras_snn.attacks.base import GradientAttack
 
 HALF_A_GREY_LEVEL = 0.5 / 255
@@ -31,6 +32,8 @@ class AdversarialModel(keras.Model):
         attack: the attack, such as `PGD()`. By default it raises the loss
             that this model is compiled with. A random start is drawn anew in
             every step, from a generator that starts at the attack's seed.
+        weight_attack: an attack on the weights, `AWP()`, that each step takes
+            its gradient under; None for none.
 
     Images outside [0, 1] are an error when given as arrays. In a batch of a
     dataset they become NaN, and so does the loss: better than to clip them
@@ -50,7 +53,7 @@ class AdversarialModel(keras.Model):
     ```
     """
 
-    def __init__(self, model, attack, **kwargs):
+    def __init__(self, model, attack, *, weight_attack=None, **kwargs):
         super().__init__(**kwargs)
         checks.check_built(model)
         if not isinstance(attack, GradientAttack):
@@ -58,8 +61,14 @@ class AdversarialModel(keras.Model):
                 "Argument `attack` must be an attack such as `PGD()`, which "
                 f"runs inside a training step. Received: attack={attack!r}"
             )
+        if not (weight_attack is None or isinstance(weight_attack, AWP)):
+            raise ValueError(
+                "Argument `weight_attack` must be `AWP()`, or None to leave "
+                f"weights be. Received: weight_attack={weight_attack!r}"
+            )
         self.model = model
         self.attack = attack
+        self.weight_attack = weight_attack
         self.seed_generator = keras.random.SeedGenerator(attack.seed)
         self.built = True
 
@@ -81,7 +90,24 @@ class AdversarialModel(keras.Model):
     def train_step(self, *step):
         """Attack the batch, then train on it."""
         step = backend.map_batch(self._attack, self, *step)
-        return super().train_step(*step)
+        if self.weight_attack is None:
+            return super().train_step(*step)
+        changes = []
+
+        def perturb(data):
+            batch = keras.utils.unpack_x_y_sample_weight(data)
+            changes.extend(self.weight_attack.changes(self, *batch))
+            for variable, change in changes:
+                variable.assign_add(change)
+            return data
+
+        def restore():
+            for variable, change in changes:
+                variable.assign_sub(change)
+
+        step = backend.map_batch(perturb, self, *step)
+        logs = super().train_step(*step)
+        return backend.assign_after(restore, self, logs)
 
     def training_batch(self, x, y, sample_weight=None):
         """The batch that a training step on these images would train on.
@@ -137,12 +163,13 @@ class AdversarialModel(keras.Model):
             **super().get_config(),
             "model": serialize(self.model),
             "attack": serialize(self.attack),
+            "weight_attack": serialize(self.weight_attack),
         }
 
     @classmethod
     def from_config(cls, config):
         """Build from what `get_config` returned."""
         deserialize = keras.saving.deserialize_keras_object
-        config = {**config, "model": deserialize(config["model"])}
-        config["attack"] = deserialize(config["attack"])
-        return cls(**config)
+        parts = ("model", "attack", "weight_attack")
+        parts = {p: deserialize(config[p]) for p in parts if p in config}
+        return cls(**{**config, **parts})

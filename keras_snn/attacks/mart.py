@@ -40,6 +40,7 @@ class MARTModel(PairedModel):
         attack: an attack by gradients. Defaults to `PGD()`.
         beta: weight of the divergence, lambda in the paper. Defaults to 5, the
             authors' for ResNet-18.
+        **kwargs: as for `AdversarialModel`: `weight_attack`, say.
 
     Raises:
         ValueError: if `attack` is no attack by gradients; in training, if the

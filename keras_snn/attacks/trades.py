@@ -47,11 +47,12 @@ class TRADESModel(PairedModel):
         beta: weight of the divergence, 1/lambda in the paper: the larger, the
             more robust and the less accurate. Defaults to 6, the paper's
             choice for robustness on CIFAR-10.
+        **kwargs: as for `AdversarialModel`: `weight_attack`, say.
 
     Raises:
         ValueError: if the attack starts at the image, where the divergence has
-            no gradient, or has a loss of its own; in training,
-            if the compiled loss is no categorical crossentropy.
+            no gradient, or has a loss of its own; in training, if the compiled
+            loss is no categorical crossentropy.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""TRADES and MART, against their formulas in NumPy."""
+"""TRADES, MART and AWP, against their formulas in NumPy."""
 
 import keras
 import numpy as np
@@ -7,13 +7,15 @@ from keras import layers
 from keras import ops
 
 import keras_snn
+from keras_snn.attacks import AWP
 from keras_snn.attacks import FGSM
 from keras_snn.attacks import PGD
+from keras_snn.attacks import AdversarialModel
 from keras_snn.attacks import MARTModel
 from keras_snn.attacks import TRADESModel
 from keras_snn.masking.mask_state import masked_weights
 
-EPS, STEP, STEPS, BETA, RATE = 0.1, 0.04, 2, 3.0, 0.5
+EPS, STEP, STEPS, BETA, RATE, GAMMA = 0.1, 0.04, 2, 3.0, 0.5, 0.1
 RNG = np.random.default_rng(3)
 X = RNG.uniform(size=(6, 3, 3, 1)).astype("float32")
 Y = np.array([0, 1, 2, 2, 1, 0])
@@ -23,6 +25,8 @@ KINDS = {
     "trades, of probabilities": TRADESModel,
     "mart": MARTModel,
     "mart, one-hot": MARTModel,
+    "awp": AdversarialModel,
+    "trades, awp": TRADESModel,
 }
 
 
@@ -50,10 +54,13 @@ def trainer(kind, attack=None, **options):
     one_hot = keras.losses.CategoricalCrossentropy
     softmax = "probabilities" in kind
     loss = (one_hot if "one-hot" in kind else sparse)(from_logits=not softmax)
+    arguments = {} if kind == "awp" else {"beta": BETA}
+    if "awp" in kind:
+        arguments["weight_attack"] = AWP(GAMMA)
     model = KINDS[kind](
         sparse_network(softmax),
         attack or PGD(EPS, STEP, STEPS, seed=5),
-        beta=BETA,
+        **arguments,
     )
     model.compile(keras.optimizers.SGD(RATE), loss, **options)
     return model
@@ -82,6 +89,13 @@ def mart(weights, x, x_adv):
     boosted = -np.log(p_adv[range(6), Y])
     boosted -= np.log(1.0001 - p_adv[range(6), other])
     return boosted + BETA * kl(p, p_adv) * (1 - p[range(6), Y])
+
+
+def adversarial(weights, x, x_adv):
+    return -np.log(probabilities(weights, x_adv)[range(6), Y])
+
+
+FORMULAS = {"trades": trades, "mart": mart, "awp": adversarial}
 
 
 def slope(function, value, h=1e-5):
@@ -124,7 +138,7 @@ def attacked(weights, kind, draws):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_is_that_of_the_formula(kind):
     model = trainer(kind, weighted_metrics=["accuracy"])
-    formula = trades if "trades" in kind else mart
+    formula = FORMULAS[kind.split(",")[0]]
     weights = [ops.convert_to_numpy(v) for v in model.trainable_variables]
     weights = [w.astype("float64") for w in weights]
     draws = keras.random.uniform(X.shape, seed=keras.random.SeedGenerator(5))
@@ -133,26 +147,36 @@ def test_a_step_is_that_of_the_formula(kind):
     def loss(weights):
         return np.mean(WEIGHTS * formula(weights, X, x_adv))
 
-    expected = slopes(loss, weights)
-    logs = model.train_on_batch(X, labels(kind), WEIGHTS, return_dict=True)
-    assert float(logs["loss"]) == pytest.approx(loss(weights), rel=1e-4)
-    right = probabilities(weights, x_adv).argmax(axis=1) == Y
-    of_attacked = np.average(right, weights=WEIGHTS)
-    assert float(logs["accuracy"]) == pytest.approx(of_attacked, abs=1e-5)
-
     masks = {
         id(m.weight): m.mask_array() for m in masked_weights(model).values()
     }
-    for variable, before, gradient in zip(
-        model.trainable_variables, weights, expected, strict=True
+    masks = [masks.get(id(v), True) for v in model.trainable_variables]
+    at = weights
+    if "awp" in kind:
+        gradients = [
+            g * m for g, m in zip(slopes(loss, at), masks, strict=True)
+        ]
+        at = [
+            w + GAMMA * np.linalg.norm(w) / np.linalg.norm(g) * g
+            if w.ndim > 1
+            else w
+            for w, g in zip(weights, gradients, strict=True)
+        ]
+    expected = slopes(loss, at)
+    logs = model.train_on_batch(X, labels(kind), WEIGHTS, return_dict=True)
+    assert float(logs["loss"]) == pytest.approx(loss(at), rel=1e-4)
+    right = probabilities(at, x_adv).argmax(axis=1) == Y
+    of_attacked = np.average(right, weights=WEIGHTS)
+    assert float(logs["accuracy"]) == pytest.approx(of_attacked, abs=1e-5)
+    for variable, before, gradient, mask in zip(
+        model.trainable_variables, weights, expected, masks, strict=True
     ):
-        active = masks.get(id(variable), True)
-        np.testing.assert_allclose(
-            ops.convert_to_numpy(variable),
-            before - RATE * active * gradient,
-            atol=2e-4,
-        )
+        after = before - RATE * mask * gradient
+        found = ops.convert_to_numpy(variable)
+        np.testing.assert_allclose(found, after, atol=2e-4)
 
+    if kind != "trades":
+        return
     # Growth on data looks at the same loss, inactive weights included.
     weights = [ops.convert_to_numpy(v) for v in model.trainable_variables]
     weights = [w.astype("float64") for w in weights]
@@ -186,7 +210,7 @@ class Seen(keras_snn.RigLUpdate):
         super().update(model, step, progress, gradients=gradients)
 
 
-@pytest.mark.parametrize("kind", ["trades", "mart"])
+@pytest.mark.parametrize("kind", ["trades, awp", "mart"])
 def test_masks_move_and_hold(kind):
     model = trainer(kind)
     before = keras_snn.get_masks(model)
@@ -202,7 +226,7 @@ def test_masks_move_and_hold(kind):
     assert rigl.updates == 2
 
 
-@pytest.mark.parametrize("kind", ["trades", "mart"])
+@pytest.mark.parametrize("kind", ["trades, awp", "mart"])
 def test_saves_and_reloads(kind, tmp_path):
     model = trainer(kind)
     model.fit(X, Y, verbose=0, shuffle=False)
@@ -210,6 +234,7 @@ def test_saves_and_reloads(kind, tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert type(loaded) is KINDS[kind] and loaded.beta == BETA
     assert loaded.attack.get_config() == model.attack.get_config()
+    assert repr(loaded.weight_attack) == repr(model.weight_attack)
     losses = [m.train_on_batch(X, Y) for m in (model, loaded)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     # Evaluation is clean, of the compiled loss.
@@ -217,6 +242,16 @@ def test_saves_and_reloads(kind, tmp_path):
     plain.compile(loss=model.loss)
     loss = plain.evaluate(X, Y, verbose=0)
     assert model.evaluate(X, Y, verbose=0) == pytest.approx(loss, rel=1e-4)
+
+
+def test_no_change_by_a_gradient_that_is_not_finite():
+    model = trainer("awp")
+    for x, changed in ((X, True), (np.nan * X, False)):
+        changes = model.weight_attack.changes(
+            model, x, ops.convert_to_tensor(Y)
+        )
+        for _, change in changes:
+            assert np.any(ops.convert_to_numpy(change)) == changed
 
 
 def test_bad_input():
@@ -227,6 +262,10 @@ def test_bad_input():
         TRADESModel(network, PGD(loss="mse"))
     with pytest.raises(ValueError, match="`beta` must be"):
         MARTModel(network, beta=-1)
+    with pytest.raises(ValueError, match="`weight_attack` must be"):
+        AdversarialModel(network, PGD(), weight_attack=0.01)
+    with pytest.raises(ValueError, match="`gamma` must be"):
+        AWP(0)
     with pytest.raises(ValueError, match="whether outputs are logits"):
         model = MARTModel(network)
         model.compile("sgd", "mse")

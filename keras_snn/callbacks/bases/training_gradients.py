@@ -130,24 +130,27 @@ class TrainingGradients:
             for path, masked in self._weights.items()
         }
 
+        def tap(masked, value):
+            return taps[id(masked.weight)](value)
+
         def step(*args):
-            with _tap(self._model, lambda m, v: taps[id(m.weight)](v)):
+            with weights_tapped(self._model, tap):
                 return train_step(*args)
 
         return step
 
 
 @contextlib.contextmanager
-def _tap(model, tap):
-    """Leads the active values of all masked weights through `tap`."""
-    layers = masked_layers(model)
-    for layer in layers:
+def weights_tapped(model, tap):
+    """Leads the active values of all masked weights through `tap`, or none."""
+    taps = [(layer, layer.tap) for layer in masked_layers(model)]
+    for layer, _ in taps:
         layer.tap = tap
     try:
         yield
     finally:
-        for layer in layers:
-            layer.tap = None
+        for layer, before in taps:
+            layer.tap = before
 
 
 def _of_regularizer(weight):
