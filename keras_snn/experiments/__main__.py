@@ -14,6 +14,9 @@ epochs = 6
 ```
 
 Any option of a recipe may follow, and goes before what the file says.
+
+`python -m keras_snn.experiments report FOLDER` writes one page of what came of
+a grid or a recipe: see its `--help`.
 """
 
 import functools
@@ -22,6 +25,7 @@ import sys
 from pathlib import Path
 
 from keras_snn.experiments import figures
+from keras_snn.experiments import page
 from keras_snn.experiments import recipe
 from keras_snn.experiments import studies
 from keras_snn.experiments.registry import load_module
@@ -59,12 +63,14 @@ def read(path):
 
 
 def main(arguments=None):
-    """Runs the grid of a file; returns the exit status."""
+    """Runs the grid of a file, or reports; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0].startswith("-"):
         print(__doc__)
         return 0 if "--help" in arguments else 2
     path, *rest = arguments
+    if path == "report":
+        return page.main(rest)
     try:
         figure, export, fields = read(path)
     except (ValueError, ImportError) as error:

@@ -44,7 +44,7 @@ def trials(fields):
     spanned = itertools.product(*(values[name] for name in names))
     return list(
         dict.fromkeys(
-            _trial(dict(zip(names, each, strict=True))) for each in spanned
+            trial_of(dict(zip(names, each, strict=True))) for each in spanned
         )
     )
 
@@ -66,6 +66,8 @@ def _values(name, value):
     return [coerced(name, v) for v in (value if listed else [value])]
 
 
-def _trial(fields):
+def trial_of(fields):
+    """The trial of fields and options, each of one value: `Trial.content`."""
+    fields = dict(fields)
     options = {n: fields.pop(n) for n in all_options() if n in fields}
     return Trial(**fields, options=tuple(options.items()))

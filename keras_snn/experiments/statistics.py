@@ -395,7 +395,8 @@ def _tested(values):
     stats = require("scipy.stats", "A test")
     error = _error(values)
     if error == 0:  # Too coarse to tell: three equal values prove nothing.
-        return float(np.sign(values.mean()) * np.inf), 1.0, 1.0
+        mean = values.mean()
+        return float(np.copysign(np.inf, mean)) if mean else 0.0, 1.0, 1.0
     t = values.mean() / error
     above = stats.t.sf(t, len(values) - 1)
     return t / np.sqrt(len(values)), float(above), float(1 - above)

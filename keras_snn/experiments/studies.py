@@ -1,5 +1,8 @@
 """The paper's kinds of experiment, each a function of a recipe's options."""
 
+import shlex
+import sys
+
 import numpy as np
 
 from keras_snn import datasets
@@ -76,6 +79,8 @@ def _run(settings, grid, report=None, **config):
     about = {
         "fields": {name: v for name, v in settings.fields.items()},
         "trials": [trial.key for trial in grid],
+        "title": title(grid),
+        "command": shlex.join(sys.orig_argv),
         **provenance(),
     }
     write_json(settings.out / "grid.json", about)

@@ -28,7 +28,7 @@ def text(results):
     import rich.table
 
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    columns = _columns(results)
+    columns = columns_of(results)
     for name in columns:
         table.add_column(name, justify="left" if name == "Method" else "right")
     for rows in panels(results).values():
@@ -45,7 +45,7 @@ def text(results):
     return "\n".join(lines) + "\n"
 
 
-def _columns(results):
+def columns_of(results):
     """Headings, each with a function of a series and rows of one sparsity."""
     settings = varying(results, setting_names())
     settings = list(dict.fromkeys(["data_ratio", *settings]))
