@@ -293,12 +293,12 @@ METHODS = {
     "FlyingBirdUpdate": moving(
         lambda: FlyingBirdUpdate((X, Y), 2, batch_size=8)
     ),
-    "FlyingBirdUpdate random": moving(
-        lambda: FlyingBirdUpdate(interval=2, growth="random")
-    ),
-    "FlyingBirdUpdate plus": moving(
+    "FlyingBirdUpdate plus, random": moving(
         lambda: FlyingBirdUpdate(
-            interval=2, monitor=("exploration", "sparsity", "loss"), begin=0.4
+            interval=2,
+            growth="random",
+            monitor=("exploration", "sparsity", "loss"),
+            begin=0.4,
         ),
         keeps_counts=False,
         end=None,
