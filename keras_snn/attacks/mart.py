@@ -11,8 +11,8 @@ with the probabilities p of a clean image and p_adv of the attacked one.
 
 Differs from the authors' code (https://github.com/YisenWang/MART): the attack
 starts where it is told to, by default at a uniform point of the ball, theirs at
-Gaussian noise of standard deviation 0.001; logarithms of probabilities are
-those of a softmax, without the small numbers added to them.
+Gaussian noise of standard deviation 0.001; logarithms are exact, theirs have
+1e-12 added to probabilities, which takes the gradient of smaller ones away.
 """
 
 import keras
