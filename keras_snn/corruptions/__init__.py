@@ -2,22 +2,26 @@
 
 All nineteen of "Benchmarking Neural Network Robustness to Common Corruptions
 and Perturbations" (arXiv 1903.12261), with the severities of CIFAR-10-C, Tiny
-ImageNet-C and ImageNet-C, by seed, a batch at a time; and readers of the
-published CIFAR-10-C.
+ImageNet-C and ImageNet-C, by seed, a batch at a time; readers of the
+published CIFAR-10-C; and a network's errors under them, with mCE.
 """
 
 from keras_snn.corruptions.apply import CORRUPTIONS
 from keras_snn.corruptions.apply import EXTRA_CORRUPTIONS
 from keras_snn.corruptions.apply import corrupt
 from keras_snn.corruptions.apply import mixed_corruptions
+from keras_snn.corruptions.errors import CorruptionErrors
+from keras_snn.corruptions.errors import corruption_errors
 from keras_snn.corruptions.readers import load_cifar_c
 from keras_snn.corruptions.readers import load_tfds_cifar10_corrupted
 from keras_snn.corruptions.textures import frost_source
 
 __all__ = [
     "CORRUPTIONS",
+    "CorruptionErrors",
     "EXTRA_CORRUPTIONS",
     "corrupt",
+    "corruption_errors",
     "frost_source",
     "load_cifar_c",
     "load_tfds_cifar10_corrupted",

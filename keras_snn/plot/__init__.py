@@ -1,4 +1,4 @@
-"""Pictures of sparse models, in matplotlib.
+"""Pictures of sparse models and their errors, in matplotlib.
 
 Each function returns a matplotlib figure, which a notebook shows where it is
 the last value of a cell, and `save` writes as PNG and SVG. They need
@@ -10,10 +10,12 @@ from keras_snn.plot.masks import masks
 from keras_snn.plot.masks import overlap
 from keras_snn.plot.over_training import densities
 from keras_snn.plot.over_training import moved
+from keras_snn.plot.robustness import corruption_errors
 from keras_snn.plot.values import saliency
 from keras_snn.plot.values import weights
 
 __all__ = [
+    "corruption_errors",
     "densities",
     "masks",
     "moved",
