@@ -1,5 +1,7 @@
 """One backend a process, chosen by KERAS_BACKEND as Keras does."""
 
+import contextlib
+import functools
 import os
 import tempfile
 
@@ -9,9 +11,10 @@ DEFAULTS = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "MPLBACKEND": "agg",
     # XLA compiles for longer than it computes here: skip the costly passes,
-    # and on JAX compile once what many tests share.
+    # and on JAX compile once what many tests share. There are four devices.
     "XLA_FLAGS": "--xla_backend_optimization_level=0 "
-    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_llvm_disable_expensive_passes=true "
+    "--xla_force_host_platform_device_count=4",
     "JAX_COMPILATION_CACHE_DIR": COMPILED.name,
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
@@ -29,6 +32,10 @@ if keras.backend.backend() == "tensorflow":
     tf.config.optimizer.set_experimental_options(
         {"disable_meta_optimizer": True}
     )
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * 4,
+    )
 
 
 def pytest_collection_modifyitems(config, items):
@@ -43,6 +50,29 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(autouse=True)
 def seeded():
     keras.utils.set_random_seed(0)
+
+
+@functools.cache
+def _distribution(count):
+    if keras.backend.backend() == "tensorflow":
+        names = [f"CPU:{i}" for i in range(count)]
+        # Collectives, the default, take all strategies of a process for one.
+        reduction = tf.distribute.ReductionToOneDevice()
+        return tf.distribute.MirroredStrategy(names, reduction)
+    devices = keras.distribution.list_devices("cpu")[:count]
+    return keras.distribution.DataParallel(devices=devices)
+
+
+@pytest.fixture(scope="session")
+def on_devices():
+    """A scope in which models are copied to that many devices; one has none."""
+    if keras.backend.backend() == "torch":
+        pytest.skip("Keras distributes nothing on torch")
+    if not hasattr(keras.distribution.DataParallel, "scope"):
+        pytest.skip("Keras is older than the scope of a distribution")
+    return lambda count: (
+        contextlib.nullcontext() if count == 1 else _distribution(count).scope()
+    )
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ A new method enrols with one row of `METHODS`, an optimizer with one row of
 `OPTIMIZERS`, a public class with one row of `INSTANCES`.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import inspect
@@ -74,13 +75,14 @@ def model_of(
     policy=None,
     dropout=0.0,
     wrapper=MaskedLayer,
+    normalized=True,
 ):
     dense = keras.Sequential(
         [
             keras.Input((6,)),
             Trace(),  # First, where it keeps no channel from being pruned.
             layers.Dense(16, activation="relu", name="first", dtype=policy),
-            layers.BatchNormalization(),
+            *([layers.BatchNormalization()] if normalized else []),
             layers.Dropout(dropout, seed=1),
             layers.Dense(4, name="last", dtype=policy),
         ]
@@ -511,6 +513,87 @@ def test_every_method(method, compiled, tmp_path):
     start(method, compiled)
     method.train(training)
     assert_masks_equal(model, masks)
+
+
+# Each callback once, what reads gradients of every replica, and some at once.
+ON_DEVICES = {
+    **{
+        name.split()[0]: name
+        for name in reversed(METHODS)
+        if inspect.isclass(getattr(keras_snn, name.split()[0], None))
+    },
+    "of replicas": "RigLUpdate of training",
+    "by gradient": "snip",
+    "by magnitude": "prune_magnitude global",
+    "by hand": "set_masks",
+}.values()
+
+
+def on_these(count, name, compilations, on_devices):
+    """All masks that a method came by, and the model that it has trained."""
+    method = METHODS[name]
+    key = count, method.wrapper
+    with on_devices(count):
+        if key not in compilations:
+            # Replicas draw their own dropout and have their own statistics.
+            model = model_of(
+                optimizer=OPTIMIZERS["SGD momentum"](),
+                wrapper=method.wrapper,
+                normalized=False,
+            )
+            compilations[key] = Training(model), None
+    # On TensorFlow, a model knows its strategy; on JAX, Keras asks each time.
+    outside = keras.backend.backend() == "tensorflow"
+    with contextlib.nullcontext() if outside else on_devices(count):
+        training, beginning = compilations[key]
+        if beginning is None:
+            training.fit(*WARM_UP.get(method.wrapper, list)(), epochs=1)
+            compilations[key] = training, snapshot(training.model)
+        start(method, compilations[key])
+        method.train(training)
+    check(method, training)
+    return training.masks, training.model
+
+
+def replicas(variable):
+    value = variable.value
+    if keras.backend.backend() == "tensorflow":
+        return [each.numpy() for each in value.values]
+    return [np.asarray(shard.data) for shard in value.addressable_shards]
+
+
+@pytest.mark.parametrize("name", ON_DEVICES)
+def test_every_method_on_two_devices(name, compilations, on_devices):
+    assert_same_on_devices(2, name, compilations, on_devices)
+
+
+@pytest.mark.parametrize("name", ["SETUpdate", "RigLUpdate of training"])
+def test_methods_on_four_devices(name, compilations, on_devices):
+    assert_same_on_devices(4, name, compilations, on_devices)
+
+
+def assert_same_on_devices(count, name, compilations, on_devices):
+    """The masks of one device in every step, its weights but for rounding."""
+    alone, model = on_these(1, name, compilations, on_devices)
+    weights = [v.numpy() for v in model.trainable_variables]
+    together, model = on_these(count, name, compilations, on_devices)
+    assert len(alone) == len(together)
+    for before, after in zip(alone, together, strict=True):
+        for one, other in zip(before.values(), after.values(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    for weight, variable in zip(
+        weights, model.trainable_variables, strict=True
+    ):
+        copies = replicas(variable)
+        assert len(copies) == count
+        for copy in copies:
+            np.testing.assert_array_equal(copy, copies[0])
+            np.testing.assert_allclose(copy, weight, rtol=1e-3, atol=1e-4)
+    for masked in masked_weights(model).values():
+        for mask, weight in zip(
+            replicas(masked.mask), replicas(masked.weight), strict=True
+        ):
+            assert masked.keeps_inactive or not weight[~mask].any()
 
 
 ENDS = {}  # Masked weights at the end of each method, under SGD.

@@ -24,7 +24,12 @@ def snapshot(model):
     if optimizer is not None and not optimizer.built:
         # TensorFlow builds it in the first step, after the first epoch began.
         optimizer.build(model.trainable_variables)
-    return [ops.convert_to_numpy(v.value).copy() for v in _variables(model)]
+    # A tensor each: in the scope of a strategy of TensorFlow, variables that
+    # only the first replica updates give no array.
+    return [
+        ops.convert_to_numpy(ops.copy(v.value)).copy()
+        for v in _variables(model)
+    ]
 
 
 def restore(model, arrays, *, weights=True):
