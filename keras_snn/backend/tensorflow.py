@@ -185,14 +185,14 @@ class GradientTap:
     """
 
     def __init__(self, shape):
-        self._sum = tf.Variable(tf.zeros(shape), trainable=False)
-        self._came = tf.Variable(False, trainable=False)
+        self._sum = _of_all_replicas(tf.zeros(shape))
+        self._came = _of_all_replicas(0.0)
 
     def start(self, keep=0.0):
         """Keep this share of the sum: of 0, nothing that came is left."""
-        kept = keep * self._sum if keep else tf.zeros_like(self._sum)
-        self._sum.assign(kept)
-        self._came.assign(bool(keep) and self._came)
+        for variable in (self._sum, self._came):
+            value = variable.read_value()
+            variable.assign(keep * value if keep else tf.zeros_like(value))
 
     def __call__(self, tensor):
         """The tensor itself, whose gradient is noted on its way back."""
@@ -205,9 +205,20 @@ class GradientTap:
 
     def _backward(self, gradient):
         self._sum.assign_add(tf.cast(gradient, "float32"))
-        self._came.assign(True)
+        self._came.assign_add(1.0)
         return gradient
 
     def read(self):
         """The sum, a NumPy array; None if no gradient came."""
-        return self._sum.numpy() if self._came else None
+        came = self._came.read_value()
+        return self._sum.read_value().numpy() if came > 0 else None
+
+
+def _of_all_replicas(value):
+    """A variable that, in the scope of a strategy, is the sum of replicas'."""
+    return tf.Variable(
+        value,
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.SUM,
+    )

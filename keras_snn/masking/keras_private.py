@@ -37,6 +37,25 @@ def call_signature(layer):
     return layer._call_signature
 
 
+def lay_out_as(variable, other):
+    """Splits a variable over devices as another one of its shape is split.
+
+    `keras.distribution.ModelParallel` lays variables out by their paths, and
+    one that goes with a weight has another path. Nothing happens where Keras
+    distributes nothing.
+
+    Args:
+        variable: A `keras.Variable`.
+        other: A `keras.Variable` of the same shape.
+    """
+    layout = getattr(other, "_layout", None)
+    if layout is None:
+        return
+    variable._layout = layout
+    if variable._value is not None:  # Else it is made so, when it is made.
+        variable.assign(variable._value)
+
+
 def flattened_layers(layer):
     """A layer and every layer in it, however deep, in a fixed order.
 

@@ -118,15 +118,17 @@ class MaskedLayer(keras.layers.Wrapper):
         return None
 
     def _beside(self, owner, name, *, trainable=False, **options):
-        """A weight of the wrapper, of the shape of one that it masks."""
+        """A weight of the wrapper, of the shape and layout of a masked one."""
         # A torch module's name may hold no dot.
         prefix = owner.path.replace("/", "_").replace(".", "_")
-        return self.add_weight(
+        beside = self.add_weight(
             name=f"{prefix}_{name}",
             shape=owner.weight.shape,
             trainable=trainable,
             **options,
         )
+        keras_private.lay_out_as(beside, owner.weight)
+        return beside
 
     def _chosen(self, owners):
         if self.weights_to_mask is None:

@@ -60,6 +60,24 @@ def test_flattened_and_child_layers():
     assert outer not in children and inner.layers[0] not in children
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="Keras lays out variables on JAX"
+)
+def test_lay_out_as_splits_a_variable_over_devices():
+    mesh = keras.distribution.DeviceMesh((4,), ("model",))
+    layout = keras.distribution.TensorLayout((None, "model"), mesh)
+    split = keras.Variable(np.ones((2, 4)), layout=layout)
+    alike = keras.Variable(np.eye(2, 4))
+    alone = split.value.sharding, alike.value.sharding
+    assert len(alike.value.addressable_shards) == 1
+    keras_private.lay_out_as(alike, split)
+    assert alike.value.sharding == split.value.sharding == alone[0]
+    np.testing.assert_array_equal(alike.numpy(), np.eye(2, 4))
+    plain = keras.Variable(np.ones((2, 4)))
+    keras_private.lay_out_as(plain, keras.Variable(np.zeros((2, 4))))
+    assert plain.value.sharding == alone[1]
+
+
 def test_node_of():
     symbol = keras.Input((2,))
     layer = layers.Dense(1)
