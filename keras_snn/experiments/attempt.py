@@ -211,7 +211,7 @@ def exported(trial, store):
     place = store.place(trial)
     samples = as_float(data.parts(trial, store.data_dir)[2]).x[:8]
     report = export_tflite(
-        store.network(trial), place / "model.tflite", samples=samples
+        store.network(trial), place / "model.tflite", samples=samples, runs=0
     )
     sizes = {
         "tflite_bytes": report.size,
