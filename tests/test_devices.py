@@ -16,6 +16,7 @@ from keras_snn import MaskedLayer
 from keras_snn import MovementLayer
 from keras_snn import RigLUpdate
 from keras_snn import SETUpdate
+from keras_snn.backend import GradientTap
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(16, 6)).astype("float32")
@@ -116,6 +117,13 @@ def test_split_weights_get_the_masks_of_one_device(make, on_devices):
     assert_same(
         trained(make()), trained(make(), scope=model_parallel().scope())
     )
+
+
+@on_jax
+def test_several_processes_need_data_for_gradients(monkeypatch):
+    monkeypatch.setattr("jax.process_count", lambda: 2)
+    with pytest.raises(ValueError, match="pass `data`.*Received: 2 processes"):
+        GradientTap((2,))
 
 
 @on_tensorflow

@@ -168,9 +168,18 @@ class GradientTap:
 
     Args:
         shape: the tensor's.
+
+    Raises:
+        ValueError: in one of several processes.
     """
 
     def __init__(self, shape):
+        if jax.process_count() > 1:
+            raise ValueError(
+                "The gradient of training comes to one process of several, and "
+                "the others would not know where to grow: pass `data` to take "
+                f"gradients on. Received: {jax.process_count()} processes"
+            )
         self._sum = np.zeros(shape, "float32")
         self._lock = threading.Lock()  # JAX calls back in threads of its own.
         self._tapped = jax.custom_vjp(lambda tensor: tensor)
