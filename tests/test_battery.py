@@ -973,17 +973,17 @@ NOT_IN_TRIALS = {
 
 
 def test_every_method_is_enrolled():
-    """Here, in README's table, and in the trials, where they compare it."""
+    """Here, in the guide's table, and in the trials, where they compare it."""
     exported = set(exported_methods())
     assert {"GMPUpdate", "LotteryTicket", "snip", "prune_random"} <= exported
     home = pathlib.Path(__file__).parents[1]
-    readme = (home / "README.md").read_text()
-    table = readme.partition("### Methods")[2].partition("\n\nA gradient")[0]
+    guide = (home / "docs/guides/methods.md").read_text()
+    table = guide.partition("## All methods")[2].partition("\n\nA gradient")[0]
     trials = inspect.getsource(methods)
     for name in exported:
         call = re.compile(rf"\b{name}\b")
         assert any(map(call.match, METHODS)), f"{name} has no row in METHODS"
-        assert call.search(table), f"{name} is not in README's table"
+        assert call.search(table), f"{name} is not in the guide's table"
         if name not in NOT_IN_TRIALS:
             assert call.search(trials), f"{name} is in no trial"
 

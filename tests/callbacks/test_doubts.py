@@ -116,7 +116,10 @@ def test_one_that_goes_on_is_silent():
         ),
     ],
 )
-def test_one_that_looks_for_the_best_beside_gmp_says_so(best):
+def test_one_that_looks_for_the_best_beside_gmp_says_so(
+    best, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     schedule = DuringTraining(0.5, begin=0, end=0.5)
     name = type(best()).__name__
     (text,), _ = told(GMPUpdate(schedule), 0.0, beside=[best()])

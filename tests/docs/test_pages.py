@@ -1,4 +1,4 @@
-"""Every block of Python in the guides and the notebooks runs as it stands."""
+"""Every block of Python in README and the guides, and every notebook, runs."""
 
 import importlib
 import json
@@ -15,6 +15,7 @@ import keras_snn.experiments
 
 HOME = Path(__file__).parents[2]
 PAGES = [
+    HOME / "README.md",
     HOME / "docs/index.md",
     *sorted((HOME / "docs/guides").glob("*.md")),
     *sorted((HOME / "docs/notebooks").glob("*.ipynb")),
