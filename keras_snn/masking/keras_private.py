@@ -9,6 +9,7 @@ import functools
 import inspect
 
 import keras
+from keras import ops
 
 
 @functools.cache
@@ -103,7 +104,8 @@ def callbacks_of_fit():
 def batches_done(optimizer):
     """The batches that an optimizer has seen, accumulated ones included."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    return int(optimizer._iterations)
+    # Through NumPy: copies on several devices are no number to Python.
+    return int(ops.convert_to_numpy(optimizer._iterations.value))
 
 
 def batches_an_update(optimizer):

@@ -26,7 +26,7 @@ def looks_trained(model):
         model: A built Keras model.
     """
     optimizer = getattr(model, "optimizer", None)
-    if optimizer is not None and int(optimizer.iterations) > 0:
+    if optimizer is not None and keras_private.batches_done(optimizer) > 0:
         return True
     return any(
         _has_moved(layer, name)
