@@ -70,6 +70,8 @@ def on_devices():
         pytest.skip("Keras distributes nothing on torch")
     if not hasattr(keras.distribution.DataParallel, "scope"):
         pytest.skip("Keras is older than the scope of a distribution")
+    if not hasattr(keras.src.losses.loss, "scale_loss_for_distribution"):
+        pytest.skip("Keras is older than means over replicas on TensorFlow")
     return lambda count: (
         contextlib.nullcontext() if count == 1 else _distribution(count).scope()
     )

@@ -54,7 +54,7 @@ class HYDRALayer(MaskedLayer):
             layer = masked.owner.layer
             yield masked.weight, layer
             bias = getattr(layer, "bias", None)
-            if isinstance(bias, keras.Variable):
+            if hasattr(bias, "value"):
                 yield bias, layer
 
     def _companion(self, owner):
