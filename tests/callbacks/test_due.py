@@ -28,7 +28,7 @@ def moments(due, epochs, steps, block=1, first_epoch=0, optimizer=None):
     due.train_begins(callback)
     for epoch in range(first_epoch, epochs):
         if optimizer is not None:
-            optimizer._iterations = epoch * steps
+            optimizer._iterations = types.SimpleNamespace(value=epoch * steps)
         found.append(due.epoch_begins(epoch, callback))
         for batch in range(0, steps, block):
             found.append(due.batch_begins(batch))
@@ -93,9 +93,7 @@ def test_keeping_up_adds_the_last_step_of_each_epoch_and_the_end():
 
 def test_keeping_up_goes_on_behind_a_schedule():
     schedule = PolynomialDecay(0, 0.8, 2, 6, power=1, frequency=3)
-    optimizer = types.SimpleNamespace(
-        gradient_accumulation_steps=None, _iterations=0
-    )
+    optimizer = types.SimpleNamespace(gradient_accumulation_steps=None)
     due = BySchedule(schedule, keeps_up=True)
     found = moments(due, 3, 5, optimizer=optimizer)
     assert [(m.step, round(m.sparsity, 3), m.landing) for m in found] == [
@@ -166,9 +164,7 @@ def test_a_schedule_is_asked_of_every_step_and_lands_once(
     begin, span, frequency, block, first_epoch, accumulated
 ):
     """Of 5 epochs of 12 batches."""
-    optimizer = types.SimpleNamespace(
-        gradient_accumulation_steps=accumulated, _iterations=0
-    )
+    optimizer = types.SimpleNamespace(gradient_accumulation_steps=accumulated)
     span = min(span, 60 // accumulated - begin)
     if span < 1:
         return
@@ -203,9 +199,7 @@ def test_a_schedule_in_shares_of_training():
 
 @pytest.mark.parametrize("schedule", [(1, 90), (70, -1)])
 def test_a_schedule_beyond_training(schedule):
-    optimizer = types.SimpleNamespace(
-        gradient_accumulation_steps=None, _iterations=0
-    )
+    optimizer = types.SimpleNamespace(gradient_accumulation_steps=None)
     due = BySchedule(ConstantSparsity(0.5, *schedule))
     with pytest.raises(ValueError, match="must begin and end within training"):
         moments(due, 5, 12, optimizer=optimizer)
