@@ -16,7 +16,7 @@ from keras_snn.corruptions.apply import CORRUPTIONS
 from keras_snn.corruptions.apply import EXTRA_CORRUPTIONS
 from keras_snn.corruptions.apply import corrupt
 from keras_snn.corruptions.checks import check_choice
-from keras_snn.corruptions.readers import load_cifar_c
+from keras_snn.corruptions.readers import load_published
 from keras_snn.corruptions.severities import SEVERITIES
 
 PUBLISHED = (1, 2, 3, 4, 5)
@@ -138,9 +138,10 @@ def corruption_errors(
         x: The clean test images, (n, height, width, 3): uint8, or floats in
             [0, 1], as `keras_snn.datasets.load` gives them.
         y: Their classes, integers of shape (n,).
-        folder: Of published files, CIFAR-10-C or CIFAR-100-C, as for
-            `load_cifar_c`. Defaults to none: `x` is corrupted, by the
-            severities for its size, as for `corrupt`.
+        folder: Of published files: CIFAR-10-C or CIFAR-100-C, as for
+            `load_cifar_c`, or Tiny ImageNet-C, as for `load_tiny_imagenet_c`.
+            Defaults to none: `x` is corrupted, by the severities for its size,
+            as for `corrupt`.
         corruptions: Names. Defaults to the fifteen that mCE is of.
         severities: Ints. Defaults to the five that mCE is of.
         batch_size: Images a batch.
@@ -187,7 +188,7 @@ def corruption_errors(
 
     def corrupted(name, severity):
         if folder is not None:
-            return load_cifar_c(folder, name, severity)
+            return load_published(folder, name, severity)
         return corrupt(x, name, severity, **options), y
 
     errors = [

@@ -1,17 +1,24 @@
-"""Readers of the published test sets: CIFAR-10-C as files and as a tfds set.
+"""Readers of the published test sets of Hendrycks & Dietterich.
 
-Both hold the 10,000 test images of CIFAR-10 as corrupted by Hendrycks &
-Dietterich (arXiv 1903.12261) at severities 1 to 5: the files in the order of
-the clean test set, the tfds set in an order of its own.
+"Benchmarking Neural Network Robustness to Common Corruptions and
+Perturbations", https://arxiv.org/abs/1903.12261: CIFAR-10-C and CIFAR-100-C as
+files, in the order of the clean test set; CIFAR-10-C as a tfds set, in an order
+of its own; Tiny ImageNet-C as JPEGs, in the order of classes. All have 10,000
+test images at severities 1 to 5.
 """
 
 import pathlib
+import re
 
 import numpy as np
 
 from keras_snn.corruptions.apply import CORRUPTIONS
 from keras_snn.corruptions.apply import EXTRA_CORRUPTIONS
 from keras_snn.corruptions.checks import check_choice
+from keras_snn.datasets.file_tree import file_tree
+from keras_snn.datasets.tiny_imagenet import CLASSES
+from keras_snn.datasets.tiny_imagenet import by_number
+from keras_snn.datasets.tiny_imagenet import decoded
 from keras_snn.extras import require
 
 _LEVELS = 5
@@ -69,6 +76,63 @@ def load_cifar_c(folder, corruption, severity):
     return np.array(images[rows]), np.array(labels[rows], np.int64)
 
 
+def load_tiny_imagenet_c(folder, corruption, severity):
+    """Read one corruption of a Tiny ImageNet-C folder, at one severity.
+
+    The folder has `<corruption>/<severity>/<WordNet id>/<image>.JPEG`, images
+    of 64x64 pixels. A label is the place of its id among the sorted ids, as in
+    `keras_snn.datasets.load("tiny_imagenet")`. Needs Pillow.
+
+    The images were made from those of ImageNet anew, so that their order is
+    not that of the clean test images, and saved as JPEGs once more, which
+    `corrupt` does not.
+
+    Args:
+        folder: Path of the unpacked archive.
+        corruption: Name from `CORRUPTIONS` or `EXTRA_CORRUPTIONS`.
+        severity: Int, 1 to 5.
+
+    Returns:
+        Images, uint8 (n, 64, 64, 3), class after class, and labels, int64 (n,).
+
+    Raises:
+        ValueError: If a class or some of its images are missing, or a file is
+            no JPEG of that size.
+        FileNotFoundError: If the folder has not this corruption and severity.
+
+    Example:
+
+    ```python
+    x, y = load_tiny_imagenet_c("Tiny-ImageNet-C", "fog", severity=3)
+    ```
+    """
+    _check(corruption, severity)
+    place = pathlib.Path(folder) / corruption / str(severity)
+    if not place.is_dir():
+        raise FileNotFoundError(
+            "A Tiny ImageNet-C folder must hold <corruption>/<severity>/"
+            "<WordNet id>/<image>.JPEG, as the archive unpacks. Received: no "
+            f"folder {place}"
+        )
+    with file_tree(place) as tree:
+        x, y = decoded(tree, _files_by_class(tree))
+    return x, y.astype(np.int64)
+
+
+def load_published(folder, corruption, severity):
+    """As `load_cifar_c` or `load_tiny_imagenet_c`, by what the folder holds."""
+    folder = pathlib.Path(folder)
+    if any(folder.glob("*.npy")):
+        return load_cifar_c(folder, corruption, severity)
+    if not any(folder.glob("*/[1-5]")):
+        raise FileNotFoundError(
+            "Argument `folder` must hold labels.npy and <corruption>.npy, as "
+            "CIFAR-10-C and CIFAR-100-C do, or <corruption>/<severity>/, as "
+            f"Tiny ImageNet-C does. Received: folder={str(folder)!r}"
+        )
+    return load_tiny_imagenet_c(folder, corruption, severity)
+
+
 def load_tfds_cifar10_corrupted(corruption, severity, *, data_dir=None):
     """Read one corruption of TensorFlow Datasets' `cifar10_corrupted`.
 
@@ -105,6 +169,29 @@ def load_tfds_cifar10_corrupted(corruption, severity, *, data_dir=None):
 def _check(corruption, severity):
     check_choice("corruption", corruption, CORRUPTIONS + EXTRA_CORRUPTIONS)
     check_choice("severity", severity, range(1, _LEVELS + 1))
+
+
+def _files_by_class(tree):
+    """Names and labels of all images: a class missing would shift labels."""
+    of_class = {}
+    for name in sorted(tree.names, key=by_number):
+        match = re.fullmatch(r"(n\d{8})/[^/]+\.JPEG", name)
+        if match:
+            of_class.setdefault(match[1], []).append(name)
+    counts = {wnid: len(names) for wnid, names in of_class.items()}
+    if len(counts) != CLASSES or len({*counts.values()}) != 1:
+        fewest = min(counts, key=counts.get, default="none")
+        raise ValueError(
+            f"{tree.path} must hold a folder of as many images for each of "
+            f"{CLASSES} classes, or labels are wrong or images missing. "
+            f"Received: {len(counts)} classes; fewest images, "
+            f"{counts.get(fewest, 0)}, of {fewest}"
+        )
+    return [
+        (name, label)
+        for label, wnid in enumerate(sorted(of_class))
+        for name in of_class[wnid]
+    ]
 
 
 def _open(path):

@@ -44,7 +44,7 @@ def read(classes, data_dir, seed):
         labels = _labels(tree, root, classes)
         train, validation = _train_files(tree, root, labels)
         test = _val_files(tree, root, labels)
-        return tuple(_decoded(tree, p) for p in (train, validation, test))
+        return tuple(decoded(tree, p) for p in (train, validation, test))
 
 
 def _find(path):
@@ -126,7 +126,7 @@ def _train_files(tree, root, labels):
                 "2 images, one to train on and one to validate on. Received: "
                 f"{len(names)}"
             )
-        for turn, name in enumerate(sorted(names, key=_number)):
+        for turn, name in enumerate(sorted(names, key=by_number)):
             turns[name] = turn, labels[wnid]
         in_order += sorted(names)
     held_out = max(1, len(in_order) // 10)
@@ -173,7 +173,7 @@ def _val_files(tree, root, labels):
             f"{annotations} in {tree.path} must name images of every class. "
             f"Received: none of {[*labels][min(missing)]}"
         )
-    return sorted(label_of.items(), key=lambda item: _number(item[0]))
+    return sorted(label_of.items(), key=lambda item: by_number(item[0]))
 
 
 def _check_wnid(wnid, labels, where, tree):
@@ -184,12 +184,24 @@ def _check_wnid(wnid, labels, where, tree):
         )
 
 
-def _number(name):
+def by_number(name):
     """Orders `val_9.JPEG` before `val_10.JPEG`."""
     return len(name), name
 
 
-def _decoded(tree, files):
+def decoded(tree, files):
+    """The images of a `FileTree` and their labels.
+
+    Args:
+        tree: The `FileTree`.
+        files: List of pairs: the name of a file, and its label.
+
+    Returns:
+        A `Split`.
+
+    Raises:
+        ValueError: If a file is not an undamaged JPEG of 64x64 pixels.
+    """
     pillow = require("PIL.Image", "TinyImageNet, of JPEGs,")
     x = np.empty((len(files), *IMAGE_SHAPE), "uint8")
     for pixels, (name, _) in zip(x, files, strict=True):

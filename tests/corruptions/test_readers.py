@@ -1,12 +1,16 @@
+import shutil
 import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_snn.corruptions import CORRUPTIONS
 from keras_snn.corruptions import EXTRA_CORRUPTIONS
+from keras_snn.corruptions import corruption_errors
 from keras_snn.corruptions import load_cifar_c
 from keras_snn.corruptions import load_tfds_cifar10_corrupted
+from keras_snn.corruptions import load_tiny_imagenet_c
 from keras_snn.corruptions.readers import _TFDS_NAMES
 
 pytestmark = pytest.mark.numpy
@@ -92,6 +96,72 @@ def test_other_names_and_severities_are_refused(read, folder):
     for severity in (0, 6, 1.0):
         with pytest.raises(ValueError, match="`severity` must be one of"):
             read(*where, "fog", severity)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Two images of each of 200 classes, in the layout of Tiny ImageNet-C."""
+    folder = tmp_path / "Tiny-ImageNet-C"
+    for number in reversed(range(200)):
+        place = folder / f"fog/3/n{2 * number:08}"
+        place.mkdir(parents=True)
+        for image, name in enumerate(("val_9.JPEG", "val_10.JPEG")):
+            Image.new("L", (64, 64), number + image).save(place / name, "JPEG")
+    (folder / "fog/3/.DS_Store").write_bytes(b"")
+    return folder
+
+
+def test_tiny_imagenet_c_is_read_class_after_class(tiny):
+    x, y = load_tiny_imagenet_c(str(tiny), "fog", 3)
+    assert (x.shape, x.dtype, y.dtype) == ((400, 64, 64, 3), np.uint8, np.int64)
+    assert y.tolist() == np.repeat(np.arange(200), 2).tolist()
+    # Of one grey: JPEG keeps it. Image 9 of a class comes before image 10.
+    expected = (y + np.tile([0, 1], 200))[:, None, None, None]
+    np.testing.assert_array_equal(x, np.broadcast_to(expected, x.shape))
+
+
+def test_tiny_imagenet_c_that_is_not_whole_is_refused(tiny):
+    with pytest.raises(FileNotFoundError, match="no folder .*fog.4"):
+        load_tiny_imagenet_c(tiny, "fog", 4)
+    with pytest.raises(FileNotFoundError, match="no folder .*snow.3"):
+        load_tiny_imagenet_c(tiny, "snow", 3)
+    for arguments, name in ((("mixed", 3), "corruption"), (("fog", 6), "sev")):
+        with pytest.raises(ValueError, match=f"Argument `{name}"):
+            load_tiny_imagenet_c(tiny, *arguments)
+    place = tiny / "fog/3/n00000006"
+    whole = (place / "val_9.JPEG").read_bytes()
+    (place / "val_9.JPEG").write_bytes(whole[:100])
+    with pytest.raises(ValueError, match="n00000006/val_9.JPEG in .*undamaged"):
+        load_tiny_imagenet_c(tiny, "fog", 3)
+    (place / "val_9.JPEG").unlink()
+    with pytest.raises(ValueError, match="fewest images, 1, of n00000006"):
+        load_tiny_imagenet_c(tiny, "fog", 3)
+    shutil.rmtree(place)
+    with pytest.raises(ValueError, match="Received: 199 classes"):
+        load_tiny_imagenet_c(tiny, "fog", 3)
+
+
+def test_errors_are_counted_on_either_layout(tiny, folder):
+    class Third:
+        def predict(self, x, batch_size, verbose):
+            return np.tile(np.eye(200)[3], (len(x), 1))
+
+    def errors(place):
+        return corruption_errors(
+            Third(),
+            np.zeros((1, 64, 64, 3), np.uint8),
+            np.array([3]),
+            folder=place,
+            corruptions=["fog"],
+            severities=[3],
+        )
+
+    assert errors(folder).errors.item() == pytest.approx(6 / 7)
+    found = errors(tiny)
+    assert (found.errors.item(), found.clean) == (pytest.approx(398 / 400), 0)
+    shutil.rmtree(tiny / "fog/3")
+    with pytest.raises(FileNotFoundError, match="`folder` must hold labels"):
+        errors(tiny)
 
 
 def test_every_tfds_name_is_one_of_its_configurations():
