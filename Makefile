@@ -23,8 +23,10 @@ demo: $(VENV)/.demo
 	KERAS_BACKEND=tensorflow TF_CPP_MIN_LOG_LEVEL=3 \
 	  $(BIN)/python recipes/adversarial_vgg16.py
 
-# The suite, once a backend, each in a process of its own, two at a time. What
-# one prints is kept together, but by the make of macOS, which is too old.
+# The suite, once a backend, each in a process of its own, two at a time; what
+# is the same on all of them with the last, PyTorch, the quickest. What one
+# prints is kept together, but by the make of macOS, which is too old.
+NOT_ONCE = $(if $(filter $*,$(lastword $(BACKEND))),,-m "not once")
 SYNC = $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 test: $(VENV)/.dev
 	@echo "== tests on $(BACKEND): each is shown when it has ended"
@@ -32,7 +34,7 @@ test: $(VENV)/.dev
 
 $(TESTS): test-%: $(VENV)/.dev
 	@echo "== tests on $*"
-	@KERAS_BACKEND=$* $(BIN)/python -m pytest
+	@KERAS_BACKEND=$* $(BIN)/python -m pytest $(NOT_ONCE)
 
 # The core on the oldest of all that it runs on, in an environment of its own.
 # No compilation cache: what JAX 0.4.35 reads from one trains in the memory of
@@ -44,7 +46,7 @@ test-oldest: $(BACKEND:%=$(OLDEST_VENV)/.%)
 $(OLDEST): test-oldest-%: $(OLDEST_VENV)/.%
 	@echo "== oldest tests on $*"
 	@KERAS_BACKEND=$* JAX_ENABLE_COMPILATION_CACHE=false \
-	  $(OLDEST_VENV)/bin/python -m pytest $(OLDEST_TESTS)
+	  $(OLDEST_VENV)/bin/python -m pytest $(NOT_ONCE) $(OLDEST_TESTS)
 
 # The documentation, in site/: strict, so a broken link or name fails.
 docs: $(VENV)/.docs

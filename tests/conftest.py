@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import os
 import tempfile
 
@@ -38,13 +39,12 @@ if keras.backend.backend() == "tensorflow":
     )
 
 
-def pytest_collection_modifyitems(config, items):
-    """Run what knows no backend once, with the first backend."""
-    if keras.backend.backend() == "tensorflow":
-        return
-    once = [i for i in items if i.get_closest_marker("numpy")]
-    config.hook.pytest_deselected(items=once)
-    items[:] = [i for i in items if i not in once]
+@pytest.fixture(autouse=True, scope="module")
+def forgotten():
+    """What TensorFlow keeps of each training is not looked at ever again."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from keras import ops
 from keras import optimizers
 
 import keras_snn
@@ -491,6 +492,12 @@ def test_every_method(method, compiled, tmp_path):
     check(method, training)
     model, masks = training.model, get_masks(training.model)
     remember(next(n for n, m in METHODS.items() if m is method), model)
+    if isinstance(model.optimizer, optimizers.SGD):
+        # Once more, to the same masks.
+        start(method, compiled)
+        method.train(training)
+        assert_masks_equal(model, masks)
+        return
 
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -502,16 +509,13 @@ def test_every_method(method, compiled, tmp_path):
         for one, other in zip(*of_both, strict=True):
             np.testing.assert_array_equal(one.numpy(), other.numpy())
     np.testing.assert_allclose(
-        loaded.predict_on_batch(X), model.predict_on_batch(X), atol=1e-6
+        ops.convert_to_numpy(loaded(X)),
+        ops.convert_to_numpy(model(X)),
+        atol=1e-6,
     )
     model.save_weights(tmp_path / "model.weights.h5")
     start(method, compiled)
     model.load_weights(tmp_path / "model.weights.h5")
-    assert_masks_equal(model, masks)
-
-    # Once more, to the same masks.
-    start(method, compiled)
-    method.train(training)
     assert_masks_equal(model, masks)
 
 

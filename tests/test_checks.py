@@ -5,7 +5,7 @@ import pytest
 
 from keras_snn.checks import check_integer
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 @pytest.mark.parametrize("value", [3, 0, np.int64(4), np.uint8(5)])

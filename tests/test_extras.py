@@ -22,7 +22,7 @@ LATE = {
     "compute/xla_handlers.py",
 }
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def required():

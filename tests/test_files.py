@@ -8,7 +8,7 @@ import pytest
 
 from keras_snn import files
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 HOME = Path(__file__).parents[1]
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def test_the_oldest_constraints_are_the_floors():

@@ -9,7 +9,7 @@ import pytest
 HOME = Path(__file__).parents[1]
 PACKAGE = HOME / "keras_snn"
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def rows():

@@ -58,7 +58,7 @@ OURS = [ConstantSparsity(**a) for a in CONSTANT]
 OURS += [PolynomialDecay(**a) for a in POLYNOMIAL]
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 def test_constant_sparsity_by_hand():
     schedule = ConstantSparsity(0.5, begin_step=10, end_step=20, frequency=5)
     due = [step for step in range(40) if schedule(step)[0]]
@@ -70,7 +70,7 @@ def test_constant_sparsity_by_hand():
     )
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 def test_polynomial_decay_by_hand():
     schedule = PolynomialDecay(0.2, 0.8, 10, 20, power=2, frequency=5)
     for step, due, wanted in (
@@ -86,7 +86,7 @@ def test_polynomial_decay_by_hand():
     assert schedule(20)[1] == schedule(10**9)[1] == 0.8
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 def test_the_papers_golden_values():
     """s = 0.8, 200 epochs, every 4, from 10% to 80% of training."""
     schedule = DuringTraining(0.8).at(epochs=200, steps_per_epoch=391)
@@ -103,7 +103,7 @@ def test_the_papers_golden_values():
     assert not any(schedule(160 * 391 + step)[0] for step in range(1, 2000))
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 def test_during_training_in_steps():
     schedule = DuringTraining(
         0.9, begin=0.2, end=0.7, interval=2, initial_sparsity=0.1, power=1
@@ -120,7 +120,7 @@ def test_during_training_in_steps():
     assert (whole.begin_step, whole.end_step) == (0, 15)
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 @given(
     st.floats(0, 0.99),
     st.floats(0, 0.99),
@@ -155,7 +155,7 @@ def test_ints_arrays_and_tensors_get_one_answer(schedule):
             assert float(value) == pytest.approx(values[step], abs=1e-6)
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 @pytest.mark.parametrize("schedule", [*OURS, DuringTraining(0.9, power=2)])
 def test_config_round_trip(schedule):
     config = schedule.get_config()
@@ -166,7 +166,7 @@ def test_config_round_trip(schedule):
         assert inner.get_config() == config
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -293,7 +293,7 @@ def test_ours_run_inside_tfmot(tfmot):
     assert (kernel == 0).mean() == pytest.approx(0.75, abs=0.005)
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 def test_a_schedule_of_your_own_needs_two_methods():
     with pytest.raises(TypeError, match="sparsity_at"):
         PruningSchedule(0, 1, 1)
@@ -326,7 +326,7 @@ def test_rounds_out_of_range(arguments, message):
         exponential(*arguments)
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 def test_a_preview_tells_the_sparsity_at_the_end_of_each_epoch():
     line = DuringTraining(0.9).preview(epochs=5, steps_per_epoch=100)
     assert repr(line) == str(line)
@@ -345,7 +345,7 @@ def test_a_preview_tells_the_sparsity_at_the_end_of_each_epoch():
     assert str(never) == "never, in 4 epochs"
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 def test_few_epochs_are_no_cliff():
     for epochs in (3, 5, 10, 20, 40):
         sparsities = [

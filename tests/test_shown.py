@@ -11,7 +11,7 @@ from keras_snn import schedules
 from keras_snn.arithmetic.masks import Masks
 from keras_snn.shown import elided
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 ROWS = np.zeros((5, 2)), np.zeros(5)
 

@@ -10,7 +10,7 @@ from keras_snn.arithmetic import distributions
 from keras_snn.arithmetic.distributions import counts
 from keras_snn.arithmetic.distributions import layer_sparsities
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def resnet18_shapes():

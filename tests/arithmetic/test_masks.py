@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from keras_snn.arithmetic import masks
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 shapes = hnp.array_shapes(min_dims=1, max_dims=4, max_side=6)
 # Few distinct values, so that ties are the rule.

@@ -12,7 +12,7 @@ from keras_snn.schedules import ConstantSparsity
 from keras_snn.schedules import DuringTraining
 from keras_snn.schedules import PolynomialDecay
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def moments(due, epochs, steps, block=1, first_epoch=0, optimizer=None):

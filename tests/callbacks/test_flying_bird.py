@@ -105,7 +105,7 @@ def test_logs_that_do_not_tell_are_named():
         model.fit(X, Y, epochs=2, verbose=0, callbacks=[callback])
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

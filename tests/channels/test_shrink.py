@@ -238,7 +238,7 @@ def test_outputs_and_what_is_tied_to_them_stay():
     assert widths(small) == {"image": 6, "vector": 6, "both": 4, "head": 3}
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("channels", [True, False])
 def test_graphs_and_masks_at_random(seed, channels):

@@ -28,14 +28,14 @@ def model_of(a=A, b=B):
     return keras_snn.sparsify(dense, 0.0)
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 def test_scores_by_hand():
     scores = lamp(np.array([[3.0, 1.0], [0.0, 2.0]]), np.ones((2, 2), bool))
     expected = [[1, 1 / 14], [0, 4 / 13]]
     np.testing.assert_allclose(scores, expected)
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 def test_of_equal_weights_the_first_stays_and_inactive_ones_count_nothing():
     active = np.array([True, True, False, True])
     scores = lamp(np.array([2.0, 2.0, 9.0, 0.0]), active)
@@ -44,7 +44,7 @@ def test_of_equal_weights_the_first_stays_and_inactive_ones_count_nothing():
     np.testing.assert_array_equal(lamp(zeros, np.ones(3, bool)), zeros)
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 @given(
     st.lists(
         st.floats(0, 100, width=32).filter(lambda v: v == 0 or v > 1e-3),

@@ -15,7 +15,7 @@ from keras_snn.corruptions import corrupt
 from keras_snn.corruptions import mixed_corruptions
 from keras_snn.corruptions.severities import TABLES
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 ALL = CORRUPTIONS + EXTRA_CORRUPTIONS
 

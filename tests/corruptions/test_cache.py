@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from keras_snn.corruptions import apply
 from keras_snn.corruptions import corrupt
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
 

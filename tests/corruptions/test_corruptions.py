@@ -6,7 +6,7 @@ import pytest
 from keras_snn.corruptions import corrupt
 from keras_snn.corruptions import corruptions
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def image(*rows):

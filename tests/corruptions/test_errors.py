@@ -10,7 +10,7 @@ from keras_snn.corruptions import CorruptionErrors
 from keras_snn.corruptions import corrupt
 from keras_snn.corruptions import corruption_errors
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 X = np.full((4, 32, 32, 3), 100, "uint8")
 Y = np.array([0, 0, 1, 1])

@@ -3,7 +3,7 @@ import pytest
 
 from keras_snn.corruptions import filters
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def test_to_uint8_cuts_and_clips():

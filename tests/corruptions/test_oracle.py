@@ -12,7 +12,7 @@ from keras_snn.corruptions import corruptions
 from keras_snn.corruptions import filters
 from keras_snn.corruptions import textures
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 SIZE = 64
 PHOTOGRAPHS = np.stack(

@@ -13,7 +13,7 @@ from keras_snn.corruptions import load_tfds_cifar10_corrupted
 from keras_snn.corruptions import load_tiny_imagenet_c
 from keras_snn.corruptions.readers import _TFDS_NAMES
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 @pytest.fixture

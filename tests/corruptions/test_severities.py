@@ -10,7 +10,7 @@ from keras_snn.corruptions.severities import TABLES
 from keras_snn.corruptions.severities import parameters
 from keras_snn.corruptions.severities import table_for
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 ALL = CORRUPTIONS + EXTRA_CORRUPTIONS
 

@@ -7,7 +7,7 @@ from keras_snn.corruptions import corrupt
 from keras_snn.corruptions import frost_source
 from keras_snn.corruptions import textures
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 @pytest.fixture

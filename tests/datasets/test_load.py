@@ -6,7 +6,7 @@ import pytest
 from keras_snn.datasets import SOURCES
 from keras_snn.datasets import load
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def arrays(classes=10, train=40, test=12, **changes):

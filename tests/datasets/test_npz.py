@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from keras_snn.datasets.npz import KEYS
 from keras_snn.datasets.npz import read_npz
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 ARRAYS = {
     key: np.random.default_rng(i).integers(0, 256, (20 + i, 3), "uint8")
     for i, key in enumerate(KEYS)

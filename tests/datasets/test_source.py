@@ -9,7 +9,7 @@ from keras_snn.datasets.source import checked
 from keras_snn.datasets.source import hold_out_last
 from keras_snn.datasets.source import random_subset
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 SHAPE = (2, 2, 3)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from keras_snn.datasets import load
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 LABEL_BYTES = {"cifar10": 1, "cifar100": 2}
 FILES = {
     "cifar10": [

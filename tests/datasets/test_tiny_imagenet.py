@@ -11,7 +11,7 @@ from PIL import Image
 from keras_snn.datasets import load
 from keras_snn.datasets import tiny_imagenet
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 WNIDS = ["n01443537", "n02124075", "n09999999"]
 ROOT = "tiny-imagenet-200/"
 ANNOTATIONS = f"{ROOT}val/val_annotations.txt"

@@ -44,7 +44,7 @@ def blocks(page, backend):
 
 
 def on_every_backend(page):
-    """Those that have a block for one of them; others run once."""
+    """Whether it has a block for one of them: others run once."""
     return any(block["backend"] for block in FENCE.finditer(page.read_text()))
 
 
@@ -53,7 +53,7 @@ def test_the_blocks_of_a_page(page, tmp_path, monkeypatch):
     backend = keras.backend.backend()
     code = list(blocks(page, backend))
     if not code or backend != BACKENDS[0] and not on_every_backend(page):
-        pytest.skip("runs once, with the first backend")
+        pytest.skip("has no code, or runs once, where it is quickest")
     monkeypatch.chdir(tmp_path)
     keras.utils.set_random_seed(0)
     methods = dict(keras_snn.experiments.METHODS)
@@ -67,7 +67,7 @@ def test_the_blocks_of_a_page(page, tmp_path, monkeypatch):
         plt.close("all")
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 def test_every_public_name_is_in_the_reference():
     there = {
         name
@@ -84,7 +84,7 @@ def test_every_public_name_is_in_the_reference():
             found = getattr(found, part)
 
 
-@pytest.mark.numpy
+@pytest.mark.once
 def test_every_page_is_in_the_navigation():
     listed = set(
         re.findall(r": (\S+\.md)$", (HOME / "mkdocs.yml").read_text(), re.M)

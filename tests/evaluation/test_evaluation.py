@@ -14,7 +14,7 @@ from keras_snn.evaluation import nll
 from keras_snn.evaluation import out_of_distribution_auroc
 from keras_snn.evaluation import reliability
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def calibrated(n=20_000, classes=4):

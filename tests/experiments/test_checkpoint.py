@@ -8,6 +8,7 @@ from keras_snn.experiments.checkpoint import EpochCheckpoint
 from keras_snn.experiments.checkpoint import packed
 from keras_snn.experiments.checkpoint import unpack
 
+pytestmark = pytest.mark.once
 X = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
 
 

@@ -4,7 +4,7 @@ import pytest
 from keras_snn.experiments import figures
 from keras_snn.experiments import tables
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def result(

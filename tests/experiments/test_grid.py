@@ -2,7 +2,7 @@ import pytest
 
 from keras_snn.experiments.grid import trials
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 BASE = {
     "method": ["dense", "set", "snip"],
     "sparsity": [0.5, 0.9],

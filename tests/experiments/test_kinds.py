@@ -18,6 +18,7 @@ from keras_snn.experiments.training import train
 from keras_snn.hardness import Scores
 from keras_snn.hardness import random_subset
 
+pytestmark = pytest.mark.once
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), "uint8")
 PARTS = [
     Split(IMAGES[:25], np.arange(25)),

@@ -21,7 +21,7 @@ from keras_snn.experiments.store import Store
 from keras_snn.files import write_csv
 from keras_snn.files import write_json
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 BROWSER = next(
     filter(

@@ -4,7 +4,7 @@ import pytest
 from keras_snn.experiments import Trial
 from keras_snn.experiments import predictions
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def trial(**changes):

@@ -16,7 +16,7 @@ from keras_snn.experiments.grid import trials
 from keras_snn.experiments.run import plan
 from keras_snn.experiments.scored import scorers
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 RECIPES = pathlib.Path(__file__).parents[2] / "recipes"
 
 # Trainable parameters, GFLOP of one image forward, input shape and training

@@ -82,16 +82,21 @@ def test_a_recipe_from_end_to_end(tmp_path, capsys, fast_export):
     assert "2 networks" in printed and "Tiny on digits" in printed
     assert "Adversarial" in printed and "SET" in printed
 
-    # Once more: nothing left to do. A grid may grow, and shrink again.
+
+@pytest.mark.once
+def test_a_grid_may_grow(tmp_path, capsys, fast_export):
+    assert call(tmp_path) == 0
+    capsys.readouterr()
     assert call(tmp_path) == 0
     assert "epoch 1/1" not in capsys.readouterr().out
     assert call(tmp_path, f"{TINY} --seeds 0 1") == 0
     printed = capsys.readouterr().out
     assert printed.count("epoch 1/1") == 2
     assert [row["seed"] for row in rows_of(tmp_path)] == ["0", "0", "1", "1"]
-    assert "±" in (out / "table.txt").read_text()
+    assert "±" in (tmp_path / "out" / "table.txt").read_text()
 
 
+@pytest.mark.once
 def test_what_would_be_run_what_was_and_what_there_is(tmp_path, capsys):
     name = "layer_density"
     options = TINY.replace("dense", "omp") + " --el2n-models 2"
@@ -120,6 +125,7 @@ def test_what_would_be_run_what_was_and_what_there_is(tmp_path, capsys):
     assert (tmp_path / "out" / "density.png").exists()
 
 
+@pytest.mark.once
 def test_a_failure_is_told_by_the_exit_status(tmp_path, capsys):
     name = "corruption_vgg19"
     options = f"{TINY} --hard none --sparsity 0.5 --learning-rate 1e30 0.01"
@@ -135,6 +141,7 @@ def test_a_failure_is_told_by_the_exit_status(tmp_path, capsys):
     assert capsys.readouterr().out.count("failed: ") == 2
 
 
+@pytest.mark.once
 def test_a_grid_in_a_file(tmp_path, capsys):
     path = tmp_path / "mine.toml"
     path.write_text(
@@ -180,6 +187,7 @@ FIGURES = {
 }
 
 
+@pytest.mark.once
 def test_every_recipe_is_tried():
     names = {path.stem for path in RECIPES.glob("*.py")}
     elsewhere = {"adversarial_vgg16", "million_neurons"}
@@ -191,11 +199,9 @@ def shared(tmp_path_factory):
     return tmp_path_factory.mktemp("store")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_recipe_draws_its_figure(tmp_path, shared, name, fast_export):
-    some = ("corruption_resnet18", "el2n_resnet18")
-    if keras.backend.backend() != "tensorflow" and name not in some:
-        pytest.skip("the backend makes no difference to what is left")
     options = f"{TINY} --sparsity 0.5 --el2n-models 1 --store {shared}"
     module = load(name)
     if name == "own_method":  # Its row is there as soon as it is imported.
@@ -208,6 +214,7 @@ def test_a_recipe_draws_its_figure(tmp_path, shared, name, fast_export):
         assert path.stat().st_size > 1000
 
 
+@pytest.mark.once
 def test_presets_are_valid():
     for name in (*FIGURES, "adversarial_vgg16"):
         presets = load(name).PRESETS
@@ -218,6 +225,7 @@ def test_presets_are_valid():
             assert trials(settings.fields)
 
 
+@pytest.mark.once
 def test_every_field_has_an_option():
     fields = recipe.options(
         "",
@@ -236,6 +244,7 @@ def test_every_field_has_an_option():
     assert all(t.milestones == (0.5, 0.8) and t.hold_out for t in grid)
 
 
+@pytest.mark.once
 def test_where_trials_run_is_an_option(tmp_path, monkeypatch):
     presets = load("corruption_vgg19").PRESETS
     (tmp_path / "mine.py").write_text("")
@@ -253,6 +262,7 @@ def test_where_trials_run_is_an_option(tmp_path, monkeypatch):
     assert runner("--ray auto --gpus-per-trial .5").gpus == 0.5
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -277,6 +287,7 @@ def test_bad_options_are_one_line_and_change_nothing(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("option", ["out", "store"])
 def test_a_file_where_a_folder_goes_is_told(tmp_path, capsys, option):
     (tmp_path / option).write_text("mine")
@@ -285,6 +296,7 @@ def test_a_file_where_a_folder_goes_is_told(tmp_path, capsys, option):
     assert (tmp_path / option).read_text() == "mine"
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["adversarial_vgg16", "el2n_examples"])
 def test_a_missing_package_is_named_before_anything_runs(
     tmp_path, capsys, monkeypatch, name
@@ -295,6 +307,7 @@ def test_a_missing_package_is_named_before_anything_runs(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.once
 def test_what_export_needs_is_missed_before_anything_runs(
     tmp_path, capsys, monkeypatch
 ):

@@ -16,6 +16,7 @@ from keras_snn.experiments import figures
 from keras_snn.experiments import recipe
 from keras_snn.experiments import studies
 
+pytestmark = pytest.mark.once
 OWN = """
 import keras
 import numpy as np

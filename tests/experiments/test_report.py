@@ -5,7 +5,7 @@ import pytest
 from keras_snn.experiments import figures
 from keras_snn.experiments.report import Report
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def row(seed, accuracy):

@@ -34,12 +34,10 @@ def quiet(line):
     del line
 
 
+@pytest.mark.once
 def test_every_method_runs_and_shares_the_dense_network(tmp_path, trial_of):
     lines = []
-    # The battery runs each method on each backend; here one of each kind.
-    methods = ("dense", "set", "omp", "lth")
-    if keras.backend.backend() == "tensorflow":
-        methods = tuple(METHODS)
+    methods = tuple(METHODS)
     trials = [trial_of(method) for method in methods]
     results = run_grid(trials, tmp_path, say=lines.append)
     assert [row["method"] for row in results] == list(methods)
@@ -64,6 +62,7 @@ def test_every_method_runs_and_shares_the_dense_network(tmp_path, trial_of):
     assert "1 done, " in lines[3] or "[1 done" in "".join(lines)
 
 
+@pytest.mark.once
 def test_what_is_done_is_not_done_again(tmp_path, trial_of):
     this = trial_of("random", hard="none", epochs=1)
     first = run_trial(this, tmp_path, say=quiet)
@@ -84,7 +83,9 @@ class KilledError(BaseException):
     """As KeyboardInterrupt: not the trial's own failure."""
 
 
-@pytest.mark.parametrize("method", ["set", "lth"])
+@pytest.mark.parametrize(
+    "method", ["set", pytest.param("lth", marks=pytest.mark.once)]
+)
 def test_a_killed_trial_goes_on_to_the_same_weights(tmp_path, method, trial_of):
     hard = "none" if METHODS[method].from_dense else "adversarial"
     this = trial_of(method, hard=hard)
@@ -125,6 +126,7 @@ def test_a_killed_trial_goes_on_to_the_same_weights(tmp_path, method, trial_of):
     )
 
 
+@pytest.mark.once
 def test_a_folder_appears_when_it_is_whole(tmp_path, monkeypatch, trial_of):
     def fail(*_):
         raise KilledError
@@ -136,6 +138,7 @@ def test_a_folder_appears_when_it_is_whole(tmp_path, monkeypatch, trial_of):
     assert names == [".unfinished"]
 
 
+@pytest.mark.once
 def test_a_trial_on_clean_images(tmp_path, trial_of):
     this = trial_of("random", hard="none", epochs=1)
     result = run_trial(this, tmp_path, say=quiet)
@@ -155,6 +158,7 @@ def test_a_trial_on_clean_images(tmp_path, trial_of):
     assert data.training_images(held_out) == round(0.1 * 1293)
 
 
+@pytest.mark.once
 def test_the_hardest_samples_are_chosen_once_for_all(tmp_path, trial_of):
     lines = []
     fields = {"hard": "el2n", "el2n_epoch": 1, "el2n_models": 2, "epochs": 1}
@@ -172,6 +176,7 @@ def test_the_hardest_samples_are_chosen_once_for_all(tmp_path, trial_of):
     assert scores.stat().st_mtime_ns == before
 
 
+@pytest.mark.once
 def test_what_is_recorded_in_training_chooses(tmp_path, trial_of):
     fields = {"hard": "forgetting", "el2n_epoch": 2, "epochs": 1}
     this = trial_of(
@@ -189,6 +194,7 @@ def test_what_is_recorded_in_training_chooses(tmp_path, trial_of):
     assert len(np.load(scores)["values"]) == 1437
 
 
+@pytest.mark.once
 def test_networks_that_were_dropped_are_trained_for_what_needs_them(
     tmp_path, trial_of
 ):
@@ -200,6 +206,7 @@ def test_networks_that_were_dropped_are_trained_for_what_needs_them(
     assert len(list(tmp_path.glob("trials/*/model.keras"))) == 2
 
 
+@pytest.mark.once
 def test_same_seed_same_network_another_seed_another(tmp_path, trial_of):
     this = trial_of("set", hard="none", epochs=2)
     for folder in ("a", "b"):
@@ -212,6 +219,7 @@ def test_same_seed_same_network_another_seed_another(tmp_path, trial_of):
     assert any(not np.array_equal(x, y) for x, y in zip(a, c, strict=True))
 
 
+@pytest.mark.once
 def test_a_trial_that_fails_is_kept_and_the_others_go_on(tmp_path, trial_of):
     fields = {"hard": "none", "epochs": 1}
     wild = {"learning_rate": 1e30, **fields}
@@ -240,6 +248,7 @@ def test_a_trial_that_fails_is_kept_and_the_others_go_on(tmp_path, trial_of):
         run_trial(grid[0].dense, tmp_path, say=quiet)
 
 
+@pytest.mark.once
 def test_a_trial_that_another_process_is_at_is_left_to_it(
     tmp_path, trial_of, monkeypatch
 ):
@@ -265,6 +274,7 @@ def test_a_trial_that_another_process_is_at_is_left_to_it(
     assert sum("epoch 1/1" in line for line in lines) == 1
 
 
+@pytest.mark.once
 def test_callbacks_precision_and_tensorboard_of_a_users_own(tmp_path, trial_of):
     seen = []
 

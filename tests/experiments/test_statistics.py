@@ -12,7 +12,7 @@ from keras_snn.experiments.statistics import holm
 from keras_snn.experiments.statistics import seeds_needed
 from keras_snn.files import write_csv
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 SPARSITIES = np.arange(1, 10) / 10
 

@@ -8,7 +8,7 @@ from keras_snn import datasets
 from keras_snn.experiments import Trial
 from keras_snn.experiments.store import Store
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def trial(dataset="digits"):

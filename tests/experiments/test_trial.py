@@ -11,7 +11,7 @@ from keras_snn.experiments import Trial
 from keras_snn.experiments.registry import claimed
 from keras_snn.experiments.scored import scorers
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def trial(**changes):

@@ -7,7 +7,7 @@ from keras_snn.experiments import Trial
 from keras_snn.experiments import cost
 from keras_snn.experiments import view
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def test_counts_say_what_is_left():

@@ -5,7 +5,7 @@ from scipy import stats
 from keras_snn.hardness import Scores
 from keras_snn.hardness import agreement
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def test_rank_correlation_is_scipys():

@@ -7,7 +7,7 @@ from keras_snn.hardness import mislabelled
 from keras_snn.hardness import read_labels
 from keras_snn.hardness import symmetric_noise
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 Y = np.random.default_rng(0).integers(0, 10, 1000)
 

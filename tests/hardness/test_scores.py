@@ -7,7 +7,7 @@ from keras_snn.hardness import Scores
 from keras_snn.hardness import fingerprint
 from keras_snn.hardness import hardest
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 X = np.arange(12, dtype="float32").reshape(4, 3)
 Y = np.array([0, 1, 0, 2])
 VALUES = np.array([0.1, np.inf, 0.3, 0.2], "float32")

@@ -10,7 +10,7 @@ from keras_snn.hardness import epochs_for_equal_steps
 from keras_snn.hardness import hardest
 from keras_snn.hardness import random_subset
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 few_scores = st.lists(
     st.sampled_from([0.0, 0.5, 1.0, np.inf]), min_size=1, max_size=40
 )

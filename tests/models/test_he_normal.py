@@ -3,7 +3,7 @@ import pytest
 
 from keras_snn.models.parts import he_normal
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 def test_bits_are_pinned():

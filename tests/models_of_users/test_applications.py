@@ -37,6 +37,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_network_is_what_it_was_and_is_masked(network):
     count, alone = NETWORKS[network]
@@ -53,6 +54,7 @@ def test_a_network_is_what_it_was_and_is_masked(network):
     assert sparse.get_layer(first) is model.get_layer(first)
 
 
+@pytest.mark.once
 def test_mobile_net_with_its_depthwise_kernels(check):
     model = applications.MobileNetV3Small(**OPTIONS)
     loaded = check(

@@ -114,7 +114,9 @@ def gpt2(hub):
     )
 
 
-@pytest.mark.parametrize("build", [gpt2, llama])
+@pytest.mark.parametrize(
+    "build", [gpt2, pytest.param(llama, marks=pytest.mark.once)]
+)
 def test_a_causal_language_model_trains_and_generates(build, hub, check):
     model = build(hub)
     x = text()

@@ -16,7 +16,7 @@ from keras_snn.patterns import AblatedFanIn
 from keras_snn.patterns import Blocks
 from keras_snn.patterns import ConstantFanIn
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 # Inputs in the middle: a 2 by 1 image, 4 inputs, 3 outputs.
 SHAPE = (2, 1, 4, 3)
