@@ -80,24 +80,19 @@ class APGD(LogitAttack):
         rho=0.75,
         seed=0,
     ):
-        super().__init__(eps, norm=norm, seed=seed)
+        counts = {"steps": steps, "restarts": restarts, "eot": eot}
+        super().__init__(eps, norm=norm, seed=seed, **counts)
         if loss not in LOSSES:
             raise ValueError(
                 f"Argument `loss` must be one of {sorted(LOSSES)}, or there "
                 f"is nothing to raise. Received: loss={loss!r}"
             )
-        checks.check_integer("steps", steps, 1, "or nothing is attacked")
-        checks.check_integer("restarts", restarts, 1, "or nothing starts")
-        checks.check_integer("eot", eot, 1, "or there is no gradient")
         if not 0 < rho < 1:
             raise ValueError(
                 "Argument `rho` must be in (0, 1), or the step size halves "
                 f"always or never. Received: rho={rho}"
             )
         self.loss = loss
-        self.steps = int(steps)
-        self.restarts = int(restarts)
-        self.eot = int(eot)
         self.rho = float(rho)
         self.least_classes = 2 if loss == "ce" else 3
 
@@ -176,9 +171,6 @@ class APGD(LogitAttack):
         return {
             **super().get_config(),
             "loss": self.loss,
-            "steps": self.steps,
-            "restarts": self.restarts,
-            "eot": self.eot,
             "rho": self.rho,
         }
 

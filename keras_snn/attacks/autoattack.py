@@ -20,7 +20,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_snn import checks
 from keras_snn.attacks import logit_losses
 from keras_snn.attacks.apgd import APGD
 from keras_snn.attacks.apgd import TargetedAPGD
@@ -83,17 +82,14 @@ class AutoAttack(LogitAttack):
         queries=5000,
         verbose=False,
     ):
-        super().__init__(eps, norm=norm, seed=seed)
+        counts = {"steps": steps, "queries": queries}
+        super().__init__(eps, norm=norm, seed=seed, **counts)
         if version not in VERSIONS:
             raise ValueError(
                 f"Argument `version` must be one of {VERSIONS}, or there is "
                 f"nothing to run. Received: version={version!r}"
             )
-        checks.check_integer("steps", steps, 1, "or nothing is attacked")
-        checks.check_integer("queries", queries, 1, "or nothing is tried")
         self.version = version
-        self.steps = int(steps)
-        self.queries = int(queries)
         self.verbose = bool(verbose)
         self.least_classes = 4 if version == "standard" else 3
 
@@ -168,7 +164,5 @@ class AutoAttack(LogitAttack):
         return {
             **super().get_config(),
             "version": self.version,
-            "steps": self.steps,
-            "queries": self.queries,
             "verbose": self.verbose,
         }

@@ -83,9 +83,8 @@ class FAB(LogitAttack):
         beta=0.9,
         seed=0,
     ):
-        super().__init__(eps, norm=norm, seed=seed)
-        checks.check_integer("steps", steps, 1, "or nothing is attacked")
-        checks.check_integer("restarts", restarts, 1, "or nothing starts")
+        counts = {"steps": steps, "restarts": restarts}
+        super().__init__(eps, norm=norm, seed=seed, **counts)
         if targets is not None:
             checks.check_integer("targets", targets, 1, "or None for all")
         for name, value, valid in (
@@ -100,8 +99,6 @@ class FAB(LogitAttack):
                     f"boundary or the image. Received: {name}={value}"
                 )
         self.targets = targets
-        self.steps = int(steps)
-        self.restarts = int(restarts)
         self.alpha_max = float(alpha_max)
         self.eta = float(eta)
         self.beta = float(beta)
@@ -156,8 +153,6 @@ class FAB(LogitAttack):
         return {
             **super().get_config(),
             "targets": self.targets,
-            "steps": self.steps,
-            "restarts": self.restarts,
             "alpha_max": self.alpha_max,
             "eta": self.eta,
             "beta": self.beta,

@@ -28,12 +28,13 @@ class LogitAttack:
         eps: radius of the ball, in units of pixels in [0, 1].
         norm: `"linf"` or `"l2"`: what measures the radius.
         seed: seed of all random draws, an integer.
+        **counts: what an attack counts, each an integer, at least 1.
     """
 
     # How many classes the attack must have to choose from.
     least_classes = 2
 
-    def __init__(self, eps, *, norm="linf", seed=0):
+    def __init__(self, eps, *, norm="linf", seed=0, **counts):
         check_ball(eps, norm)
         if eps == 0:
             raise ValueError(
@@ -44,6 +45,10 @@ class LogitAttack:
         self.eps = float(eps)
         self.norm = norm
         self.seed = int(seed)
+        self._counts = tuple(counts)
+        for name, count in counts.items():
+            checks.check_integer(name, count, 1, "or nothing is attacked")
+            setattr(self, name, int(count))
 
     def __call__(self, model, x, y, *, batch_size=128):
         """Attack a model's predictions of images.
@@ -99,7 +104,8 @@ class LogitAttack:
 
     def get_config(self):
         """The arguments, for Keras to save."""
-        return {"eps": self.eps, "norm": self.norm, "seed": self.seed}
+        names = ("eps", "norm", "seed", *self._counts)
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_config(cls, config):

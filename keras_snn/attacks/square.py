@@ -20,7 +20,6 @@ import numpy as np
 from keras import ops
 
 from keras_snn import backend
-from keras_snn import checks
 from keras_snn.attacks import logit_losses
 from keras_snn.attacks.logit_attack import LogitAttack
 from keras_snn.attacks.logit_attack import draws
@@ -73,16 +72,13 @@ class Square(LogitAttack):
         p=0.8,
         seed=0,
     ):
-        super().__init__(eps, norm=norm, seed=seed)
-        checks.check_integer("queries", queries, 1, "or nothing is tried")
-        checks.check_integer("restarts", restarts, 1, "or nothing starts")
+        counts = {"queries": queries, "restarts": restarts}
+        super().__init__(eps, norm=norm, seed=seed, **counts)
         if not 0 < p <= 1:
             raise ValueError(
                 "Argument `p` must be in (0, 1], or squares cover nothing or "
                 f"more than the image. Received: p={p}"
             )
-        self.queries = int(queries)
-        self.restarts = int(restarts)
         self.p = float(p)
 
     def _check_shape(self, x):
@@ -142,12 +138,7 @@ class Square(LogitAttack):
 
     def get_config(self):
         """The arguments, for Keras to save."""
-        return {
-            **super().get_config(),
-            "queries": self.queries,
-            "restarts": self.restarts,
-            "p": self.p,
-        }
+        return {**super().get_config(), "p": self.p}
 
 
 @functools.cache
