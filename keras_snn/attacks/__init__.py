@@ -13,6 +13,7 @@ from keras_snn.attacks.autoattack import AutoAttack
 from keras_snn.attacks.awp import AWP
 from keras_snn.attacks.fab import FAB
 from keras_snn.attacks.fgsm import FGSM
+from keras_snn.attacks.free_adversarial_model import FreeAdversarialModel
 from keras_snn.attacks.mart import MARTModel
 from keras_snn.attacks.pgd import PGD
 from keras_snn.attacks.square import Square
@@ -27,6 +28,7 @@ __all__ = [
     "AdversarialModel",
     "AdversarialValidation",
     "AutoAttack",
+    "FreeAdversarialModel",
     "MARTModel",
     "Square",
     "TRADESModel",

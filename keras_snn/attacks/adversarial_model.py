@@ -9,15 +9,14 @@ import keras
 from keras import ops
 
 from keras_snn import backend
-from keras_snn import checks
 from keras_snn.attacks.awp import AWP
 from keras_snn.attacks.base import GradientAttack
-
-HALF_A_GREY_LEVEL = 0.5 / 255
+from keras_snn.attacks.robust_model import RobustModel
+from keras_snn.attacks.robust_model import unpack
 
 
 @keras.saving.register_keras_serializable(package="keras_snn")
-class AdversarialModel(keras.Model):
+class AdversarialModel(RobustModel):
     """A model that `fit` trains on attacked images alone.
 
     Each training step attacks its batch, then trains on it as any Keras model
@@ -53,9 +52,10 @@ class AdversarialModel(keras.Model):
     ```
     """
 
+    _parts = ("model", "attack", "weight_attack")
+
     def __init__(self, model, attack, *, weight_attack=None, **kwargs):
-        super().__init__(**kwargs)
-        checks.check_built(model)
+        super().__init__(model, **kwargs)
         if not isinstance(attack, GradientAttack):
             raise ValueError(
                 "Argument `attack` must be an attack such as `PGD()`, which "
@@ -66,26 +66,9 @@ class AdversarialModel(keras.Model):
                 "Argument `weight_attack` must be `AWP()`, or None to leave "
                 f"weights be. Received: weight_attack={weight_attack!r}"
             )
-        self.model = model
         self.attack = attack
         self.weight_attack = weight_attack
         self.seed_generator = keras.random.SeedGenerator(attack.seed)
-        self.built = True
-
-    def call(self, inputs, training=None):
-        """Run the model itself, without an attack."""
-        return self.model(inputs, training=training)
-
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """Train on attacked images: see `keras.Model.fit`."""
-        if hasattr(x, "shape"):
-            checks.check_images(x)
-            if y is None:
-                raise ValueError(
-                    "Argument `y` must hold the classes of the images, or "
-                    "there is no loss to attack. Received: y=None"
-                )
-        return super().fit(x, y, *args, **kwargs)
 
     def train_step(self, *step):
         """Attack the batch, then train on it."""
@@ -129,11 +112,7 @@ class AdversarialModel(keras.Model):
         return self._trained_on(x, x_adv), y, sample_weight
 
     def _attack(self, data):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        x = ops.convert_to_tensor(x)
-        checks.check_float(x)
-        outside = (x < -HALF_A_GREY_LEVEL) | (x > 1.0 + HALF_A_GREY_LEVEL)
-        x = ops.where(outside, float("nan"), x)
+        x, y, sample_weight = unpack(data)
         attack, labels = self._aim(x, y)
         x_adv = attack.perturb(self, x, labels, self.seed_generator)
         x = self._trained_on(x, x_adv)
@@ -155,21 +134,3 @@ class AdversarialModel(keras.Model):
     def load_own_variables(self, store):
         """Go on with the random starts where they had got to."""
         self.seed_generator.state.assign(store["seed_generator_state"])
-
-    def get_config(self):
-        """The model and the attack, for Keras to save."""
-        serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            "model": serialize(self.model),
-            "attack": serialize(self.attack),
-            "weight_attack": serialize(self.weight_attack),
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        """Build from what `get_config` returned."""
-        deserialize = keras.saving.deserialize_keras_object
-        parts = ("model", "attack", "weight_attack")
-        parts = {p: deserialize(config[p]) for p in parts if p in config}
-        return cls(**{**config, **parts})

@@ -11,6 +11,7 @@ class, with the same meaning.
 - `no_kernels(tensor)`: why that cannot run, where it cannot.
 - `map_batch(function, model, *step)`: change the batch of a `train_step`.
 - `assign_after(function, model, result)`: assign variables behind one.
+- `repeat(train_step, count, *step)`: take it several times on a batch.
 - `holds(optimizer, variables)`: whether it is one of the backend's own.
 - `slots(optimizer, variable)`: what such a one keeps of a variable.
 - `device()`: the name of what computes.
@@ -31,6 +32,7 @@ if keras.backend.backend() == "tensorflow":
     from keras_snn.backend.tensorflow import jit
     from keras_snn.backend.tensorflow import map_batch
     from keras_snn.backend.tensorflow import no_kernels
+    from keras_snn.backend.tensorflow import repeat
     from keras_snn.backend.tensorflow import slots
 elif keras.backend.backend() == "jax":
     from keras_snn.backend.jax import GradientTap
@@ -44,6 +46,7 @@ elif keras.backend.backend() == "jax":
     from keras_snn.backend.jax import jit
     from keras_snn.backend.jax import map_batch
     from keras_snn.backend.jax import no_kernels
+    from keras_snn.backend.jax import repeat
     from keras_snn.backend.jax import slots
 elif keras.backend.backend() == "torch":
     from keras_snn.backend.torch import GradientTap
@@ -57,6 +60,7 @@ elif keras.backend.backend() == "torch":
     from keras_snn.backend.torch import jit
     from keras_snn.backend.torch import map_batch
     from keras_snn.backend.torch import no_kernels
+    from keras_snn.backend.torch import repeat
     from keras_snn.backend.torch import slots
 else:
     raise ImportError(
@@ -76,5 +80,6 @@ __all__ = [
     "jit",
     "map_batch",
     "no_kernels",
+    "repeat",
     "slots",
 ]

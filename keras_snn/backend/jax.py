@@ -153,6 +153,26 @@ def assign_after(function, model, result):
     return logs, state
 
 
+def repeat(train_step, count, state, data):
+    """Take a `train_step` several times on the same data.
+
+    Args:
+        train_step: that of Keras.
+        count: how often, at least once.
+        state: the values of the model's variables, as for `map_batch`.
+        data: the data.
+
+    Returns:
+        What the `train_step` must return, after the last.
+    """
+    logs, _ = jax.eval_shape(train_step, state, data)
+    logs = tree.map_structure(lambda log: ops.zeros(log.shape, log.dtype), logs)
+    # A loop, since the step would be compiled as often as it stood there.
+    return jax.lax.fori_loop(
+        0, count, lambda _, result: train_step(result[1], data), (logs, state)
+    )
+
+
 def holds(optimizer, variables):
     """Whether an optimizer is the backend's own: there is no such."""
     return False

@@ -167,6 +167,22 @@ def assign_after(function, model, result):
     return result
 
 
+def repeat(train_step, count, data):
+    """Take a `train_step` several times on the same data.
+
+    Args:
+        train_step: that of Keras.
+        count: how often, at least once.
+        data: all that `train_step` was given.
+
+    Returns:
+        What the `train_step` must return, after the last.
+    """
+    for _ in range(count):
+        result = train_step(data)
+    return result
+
+
 def holds(optimizer, variables):
     """Whether an optimizer is the backend's own: there is no such."""
     return False
