@@ -10,12 +10,14 @@ OLDEST_PYTHON ?= $(shell \
 OLDEST_VENV ?= .venv-oldest
 OLDEST_PIP = $(OLDEST_VENV)/bin/pip install --quiet \
   --constraint constraints-oldest.txt
+BENCH_VENV ?= .venv-bench
+BENCH_PIP = $(BENCH_VENV)/bin/pip install --quiet --constraint constraints.txt
 OLDEST_TESTS ?= tests/test_battery.py tests/masking tests/test_conversion.py
 OLDEST = $(BACKEND:%=test-oldest-%)
 PIP = $(BIN)/pip install --quiet --constraint constraints.txt
 TESTS = $(BACKEND:%=test-%)
 
-.PHONY: demo docs test $(TESTS) test-oldest $(OLDEST) lint format clean
+.PHONY: demo docs test $(TESTS) test-oldest $(OLDEST) bench lint format clean
 .DELETE_ON_ERROR:
 
 # The main job, minutes on two cores: TensorFlow alone is enough for it.
@@ -47,6 +49,12 @@ $(OLDEST): test-oldest-%: $(OLDEST_VENV)/.%
 	@echo "== oldest tests on $*"
 	@KERAS_BACKEND=$* JAX_ENABLE_COMPILATION_CACHE=false \
 	  $(OLDEST_VENV)/bin/python -m pytest $(NOT_ONCE) $(OLDEST_TESTS)
+
+# What this package costs against its peers, into results/bench/, half an hour on
+# two quiet cores. ONLY="el2n corruptions", BACKEND=jax and QUICK=1 do less.
+bench: $(BENCH_VENV)/.peers
+	@QUICK=$(QUICK) $(BENCH_VENV)/bin/python -m benchmarks $(ONLY) \
+	  --backends $(BACKEND)
 
 # The documentation, in site/: strict, so a broken link or name fails.
 docs: $(VENV)/.docs
@@ -84,6 +92,18 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	$(PIP) --no-deps imagecorruptions-imaug
 	touch $@
 
+# In an environment of its own, which peers may clutter; torch first, as above.
+$(BENCH_VENV)/.made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_PIP) torch
+	$(BENCH_PIP) --editable ".[tensorflow,jax,torch,vision,corruptions,fast]"
+	touch $@
+
+# What does not install is listed, and the rest measured without it.
+$(BENCH_VENV)/.peers: $(BENCH_VENV)/.made benchmarks/peers.py
+	$(BENCH_VENV)/bin/python -m benchmarks.peers
+	touch $@
+
 # A backend by itself: the extra `tensorflow` is for TFLite, too.
 $(OLDEST_VENV)/.made: pyproject.toml constraints-oldest.txt
 	$(OLDEST_PYTHON) -m venv $(OLDEST_VENV)
@@ -95,4 +115,4 @@ $(BACKEND:%=$(OLDEST_VENV)/.%): $(OLDEST_VENV)/.made
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST_VENV) build site dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST_VENV) $(BENCH_VENV) build site dist *.egg-info .pytest_cache .ruff_cache .hypothesis
