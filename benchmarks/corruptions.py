@@ -39,7 +39,7 @@ def corrupted(names, size):
     from keras_snn.corruptions import corrupt
 
     cv2.setNumThreads(1)
-    images = crops(frame.pick(100, 20), size)
+    images = crops(frame.pick(50, 20), size)
 
     def ours():
         for name in names:

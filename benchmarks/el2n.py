@@ -11,7 +11,7 @@ def scored():
     from keras_snn import hardness
 
     model = networks.compiled(networks.resnet18(0.25))
-    x, y = networks.samples((32, 32, 3), frame.pick(1024, 256))
+    x, y = networks.samples((32, 32, 3), frame.pick(512, 256))
     return frame.in_turn(
         lambda: hardness.el2n(model, x, y, batch_size=128),
         lambda: model.predict(x, batch_size=128, verbose=0),

@@ -40,7 +40,7 @@ def attacked():
 
     from keras_snn.attacks import PGD
 
-    model = networks.compiled(networks.vgg16(frame.pick(0.5, 0.25)))
+    model = networks.compiled(networks.vgg16(0.25))
     x, y = networks.samples((32, 32, 3), BATCH_SIZE)
     ours = PGD(EPS, STEP_SIZE, STEPS, random_start=False)
     theirs = foolbox.attacks.LinfPGD(

@@ -5,7 +5,7 @@ import sys
 
 from benchmarks import frame
 
-PAIRS = 5, 2
+PAIRS = 3, 2
 PROGRAM = """
 import time
 began = time.perf_counter()
