@@ -42,6 +42,7 @@ GROUPS = {
     "masked_step": Group(),
     "tfmot_step": Group(("tensorflow",)),
     "torch_step": Group(("torch",)),
+    "attack_step": Group(cores=1),
     "foolbox_pgd": Group(),
     "corruptions": Group((), cores=1),
     "el2n": Group(),

@@ -58,12 +58,12 @@ NETWORKS = {
 }
 
 
-def compiled(model, weight_decay=None):
+def compiled(model):
     """The model, compiled for training by SGD with momentum, on logits."""
     import keras
 
     model.compile(
-        keras.optimizers.SGD(0.01, momentum=0.9, weight_decay=weight_decay),
+        keras.optimizers.SGD(0.01, momentum=0.9),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     return model

@@ -1,4 +1,4 @@
-"""What users else write by hand in PyTorch: VGG16, and a loop that trains."""
+"""What users else write by hand in PyTorch: VGG16, and loops that train."""
 
 from benchmarks.networks import CLASSES
 
@@ -81,3 +81,32 @@ def trains(network, x, y, batch_size, masks=None):
 
     apply_masks()
     return epoch
+
+
+def attacks(network, x, y, steps, eps=8 / 255, step_size=2 / 255):
+    """A function that trains a step on what PGD finds for the batch."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    x, y = tensors(x, y)
+    sgd = optimizer(network)
+
+    def step():
+        network.eval()
+        images = x + torch.empty_like(x).uniform_(-eps, eps)
+        images = images.clamp(0, 1)
+        for _ in range(steps):
+            images.requires_grad_()
+            loss = cross_entropy(network(images), y)
+            (gradient,) = torch.autograd.grad(loss, images)
+            images = images.detach() + step_size * gradient.sign()
+            images = x + (images - x).clamp(-eps, eps)
+            images = images.clamp(0, 1)
+        network.train()
+        sgd.zero_grad()
+        loss = cross_entropy(network(images), y)
+        loss.backward()
+        sgd.step()
+        return loss.item()
+
+    return step

@@ -10,7 +10,7 @@ from benchmarks import frame
 from benchmarks import peers
 from benchmarks import results
 
-pytestmark = pytest.mark.numpy
+pytestmark = pytest.mark.once
 
 
 @pytest.fixture
@@ -29,7 +29,8 @@ def clock(monkeypatch):
             return run
 
     clock = Clock()
-    monkeypatch.setattr(frame.time, "perf_counter", lambda: clock.now)
+    for name in ("perf_counter", "process_time"):
+        monkeypatch.setattr(frame.time, name, lambda: clock.now)
     return clock
 
 
