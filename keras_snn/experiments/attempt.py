@@ -164,6 +164,7 @@ def _trained(trial, store, config, view):
     evaluated = KINDS[trial.hard].evaluate(trial, trainer, parts[2])
     logits = trainer.predict(parts[2].x, batch_size=256, verbose=0)
     predictions.save(unfinished, trial, logits, parts[2].y)
+    evaluated |= _attacked(trial, trainer, parts[2], unfinished)
     result = {
         "sparsity": 0.0 if trial.method == "dense" else sparsity(model),
         **evaluated,
@@ -191,6 +192,18 @@ def _trained(trial, store, config, view):
     write_csv(unfinished / "history.csv", rows)
     checkpoint.clear()
     return store.keep(trial, result)
+
+
+def _attacked(trial, trainer, test, folder):
+    """The accuracy on attacked test images; the answers to them are kept."""
+    attack = KINDS[trial.hard].attack(trial)
+    if attack is None:
+        return {}
+    x = attack(trainer, *test)
+    logits = trainer.predict(x, batch_size=128, verbose=0)
+    predictions.save_attacked(folder, trial, logits, test.y, x)
+    right = logits.argmax(axis=1) == test.y
+    return {"adversarial_accuracy": float(right.mean())}
 
 
 def _tensorboard(trial, config):

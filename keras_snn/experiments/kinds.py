@@ -14,7 +14,6 @@ import numpy as np
 
 from keras_snn.attacks import PGD
 from keras_snn.attacks import AdversarialModel
-from keras_snn.attacks import adversarial_accuracy
 from keras_snn.datasets import Split
 from keras_snn.experiments.corrupted import corrupted
 from keras_snn.experiments.registry import Row
@@ -91,6 +90,9 @@ class Kind(Row):
         evaluate: Called as `evaluate(trial, trainer, test)`; gives a dict of
             accuracies in [0, 1], named `<what>_accuracy`, `clean_accuracy`
             among them. Defaults to that alone.
+        attack: Called as `attack(trial)`; gives the attack that test images go
+            through, after which what the network says of them is kept, and its
+            accuracy is `adversarial_accuracy`. Defaults to none.
         builds_on: Called as `builds_on(trial)`; gives the trials whose
             networks `choose` or `change` ask for, by `store.network(trial)`.
         attack_steps: Called with the trial: gradients by the image in each
@@ -108,6 +110,7 @@ class Kind(Row):
     relabel: Callable = lambda trial, labels: labels
     trainer: Callable = plain
     evaluate: Callable = clean_accuracy
+    attack: Callable = lambda trial: None
     builds_on: Callable = lambda trial: []
     attack_steps: Callable = lambda trial: 0
     callbacks: Callable = lambda trial, x, y, folder: []
@@ -124,14 +127,6 @@ def adversarial(trial, model):
     """A model that trains on attacked images alone."""
     attack = pgd(trial, trial.attack_steps, trial.attack_training)
     return AdversarialModel(model, attack, name="adversarial")
-
-
-def attacked_accuracy(trial, trainer, test):
-    """Accuracy on the test images, clean and attacked."""
-    attack = pgd(trial, trial.test_attack_steps)
-    return clean_accuracy(trial, trainer, test) | {
-        "adversarial_accuracy": adversarial_accuracy(trainer, attack, *test)
-    }
 
 
 KINDS = {
@@ -170,7 +165,7 @@ KINDS = {
     "adversarial": Kind(
         "adversarial training (PGD)",
         trainer=adversarial,
-        evaluate=attacked_accuracy,
+        attack=lambda trial: pgd(trial, trial.test_attack_steps),
         attack_steps=lambda trial: trial.attack_steps,
         fields=("attack_eps", "attack_steps", "test_attack_steps"),
         options={"attack_training": False},

@@ -22,8 +22,9 @@ class Store:
     """A folder that all recipes may share: a trial is trained once.
 
     A trial's folder is named by its key and its data: `result.json`,
-    `trial.json`, `history.csv`, `predictions.npz`, `model.keras`, and
-    `model.tflite` where it was asked for. It appears when it is whole.
+    `trial.json`, `history.csv`, `predictions.npz`, `model.keras`,
+    `attacked.npz` where test images were attacked, and `model.tflite` where it
+    was asked for. It appears when it is whole.
     `<folder>.unfinished` holds what a trial goes on from,
     `<folder>.failed.json` why it cannot.
 
@@ -84,6 +85,14 @@ class Store:
             ValueError: If they are damaged, or of another trial.
         """
         return predictions.load(self.place(trial), trial)
+
+    def attacked(self, trial):
+        """The `Attacked` of a trial that is done, of attacked test images.
+
+        Raises:
+            As `predictions`.
+        """
+        return predictions.load_attacked(self.place(trial), trial)
 
     def claimed(self, trial):
         """A context in which no other process runs the trial.

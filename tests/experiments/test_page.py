@@ -14,6 +14,7 @@ from keras_snn.experiments import __main__ as command
 from keras_snn.experiments import data
 from keras_snn.experiments import predictions
 from keras_snn.experiments.page import content
+from keras_snn.experiments.page import disagreement
 from keras_snn.experiments.page import markup
 from keras_snn.experiments.page.found import Found
 from keras_snn.experiments.page.found import answered
@@ -216,11 +217,12 @@ def test_methods_disagree_where_one_is_right_more_often():
     y = np.array([0, 1, 2, 0])
     dense = np.array([[0, 1, 0, 1], [0, 1, 0, 0]])
     sparse = np.array([[0, 0, 0, 1], [0, 0, 1, 1]])
-    assert content.disputed([dense, sparse], y).tolist() == [1, 3]
+    assert disagreement.disputed([dense, sparse], y).tolist() == [1, 3]
     page = content.document(found())
     # Image 0 is wrong of dense networks alone, class 1 for 0; 2 of all.
     assert "Test image 0, as it is" in page
     assert "Test image 2, as it is" not in page
+    assert "under attack" not in page
     shown = re.search(r"Image 0, class 0.*?</ul>", page, re.DOTALL)[0]
     assert re.findall(r"<(\w+)>([^<>]* × \d)", shown) == [
         ("span", "1 × 3"),
@@ -243,6 +245,42 @@ def test_methods_disagree_where_one_is_right_more_often():
     page = content.document(found(images=none))
     assert "There are no images: no &lt;data&gt;." in page
     assert "Image 0, class 0" in page
+
+
+def attacks(rows=None):
+    """A grid whose SET at .5 withstands on image 2 what it does not on 0."""
+    rows = [{**r, "adversarial_accuracy": 0.5} for r in rows or grid()]
+    wrong = {"dense": [1, 2, 3], "set": [0, 1, 3]}
+    kept = np.array([0, 2, 39])
+    return found(
+        rows,
+        attacked={r["trial"]: answers(wrong[r["method"]]) for r in rows},
+        attacked_images=lambda row: (
+            kept,
+            np.full((3, 8, 8, 3), 9 * kept[:, None, None, None], "uint8"),
+        ),
+    )
+
+
+def test_methods_disagree_under_attack_too():
+    section = markup.joined(disagreement.attacked(attacks(), 24))
+    assert cells(section, "data ratio 1")[1]["To dense"] == f"{2 / 40:g}"
+    shown = ["as it is", "attacked for Dense", "attacked for SET 0.5"]
+    assert f"Each image: {', '.join(shown)}." in section
+    assert re.findall(r'alt="Test image ([^"]*)"', section) == [
+        f"{place}, {what}" for place in (0, 2) for what in shown
+    ]
+    # Of image 2 the SET networks are right alone, dense ones say class 3.
+    votes = re.search(r"Image 2, class 2.*?</ul>", section, re.DOTALL)[0]
+    assert re.findall(r"<(\w+)>([^<>]* × \d)", votes) == [
+        ("span", "3 × 3"),
+        ("b", "2 × 6"),
+    ]
+    assert "no kept predictions" not in section
+    old = attacks()
+    del old.attacked["set-0.5-seed1"]
+    section = markup.joined(disagreement.attacked(old, 24))
+    assert "1 of 9 networks have no kept predictions" in section
 
 
 def test_without_a_store_a_page_says_so():
@@ -286,10 +324,14 @@ def results(tmp_path):
             logits = np.eye(10)[(y + (np.arange(len(y)) % 9 == seed)) % 10]
             folder = store.begin(trial)
             predictions.save(folder, trial, logits, y)
+            x = np.full((len(y), 16, 16, 3), 0.1 + 0.1 * seed, "float32")
+            logits = np.roll(logits, method == "set", axis=1)
+            predictions.save_attacked(folder, trial, logits, y, x)
             write_csv(folder / "history.csv", [{"epoch": 1, "loss": 2.0}])
             result = {
                 "sparsity": trial.sparsity,
                 "clean_accuracy": 0.5 + 0.1 * seed,
+                "adversarial_accuracy": 0.2,
                 "active_parameters": 10,
                 "layer_densities": {"conv/kernel": 0.25},
                 "training_flops": 1.0,
@@ -318,6 +360,7 @@ def test_the_command_writes_a_page_of_a_folder(results, capsys):
     assert "4 networks done" in page and "conv/kernel" in page
     assert len(cells(page, "data ratio 1: mean over seeds")) == 10
     assert "There are no images" not in page
+    assert re.search(r"Test image \d+, attacked for SET 0.5", page)
 
     # An error leaves the page that was there.
     text = (results / "results.csv").read_text()
@@ -374,7 +417,7 @@ srcdoc="{page}"></iframe>"""
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium")
 @pytest.mark.parametrize(("width", "scheme"), [(390, 0), (1280, 1)])
 def test_a_browser_shows_it_and_tables_sort(tmp_path, width, scheme):
-    page = content.document(found()).replace("<head>", "<head>" + WATCH)
+    page = content.document(attacks()).replace("<head>", "<head>" + WATCH)
     page = html.escape(page.replace("</body>", PROBE))
     path = tmp_path / "frame.html"
     path.write_text(FRAME.format(width=width, page=page), encoding="utf-8")

@@ -50,3 +50,37 @@ def test_predictions_of_others_and_damaged_ones_are_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(ValueError, match="undamaged"):
         predictions.load(tmp_path, trial())
+
+
+def test_some_attacked_images_are_kept_with_the_predictions(tmp_path):
+    y = np.arange(1000) % 3
+    x = np.repeat(y / 2, 12).reshape(1000, 2, 2, 3)
+    predictions.save_attacked(tmp_path, trial(), np.eye(3)[y], y, x)
+    found = predictions.load_attacked(tmp_path, trial())
+    np.testing.assert_array_equal(found.logits.argmax(axis=1), y)
+    assert len(found.places) == predictions.IMAGES
+    assert (found.places[0], found.places[-1]) == (0, 999)
+    levels = np.array([0, 128, 255])[y[found.places]]
+    np.testing.assert_array_equal(found.x[:, 0, 0, 0], levels)
+    assert found.x.dtype == np.uint8
+    predictions.save_attacked(tmp_path, trial(), np.eye(3), [0, 1, 2], x[:3])
+    found = predictions.load_attacked(tmp_path, trial())
+    assert found.places.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    (
+        {"places": np.array([0, 3])},
+        {"places": np.array([0])},
+        {"x": np.zeros((2, 2, 2, 3))},
+        {"places": np.array([], int), "x": np.zeros((0, 2, 2, 3), np.uint8)},
+    ),
+)
+def test_attacked_images_without_a_place_are_refused(tmp_path, changes):
+    whole = {"logits": np.eye(3), "y": np.arange(3), "places": np.array([0, 2])}
+    whole["x"] = np.zeros((2, 2, 2, 3), np.uint8)
+    path = tmp_path / predictions.ATTACKED
+    np.savez(path, trial=trial().key, **{**whole, **changes})
+    with pytest.raises(ValueError, match="the place of each among the 3 test"):
+        predictions.load_attacked(tmp_path, trial())

@@ -59,6 +59,12 @@ def test_every_method_runs_and_shares_the_dense_network(tmp_path, trial_of):
         kernels = [w for w in weights_of(each, tmp_path) if w.ndim > 1]
         zeros = sum(np.count_nonzero(k == 0) for k in kernels)
         assert zeros >= round(each.sparsity * size)
+    answers = Store(tmp_path).attacked(trials[1])
+    right = (answers.logits.argmax(axis=1) == answers.y).mean()
+    assert right == pytest.approx(results[1]["adversarial_accuracy"])
+    clean = data.parts(trials[1])[2].x[answers.places]
+    change = np.abs(answers.x.astype(int) - clean).max()
+    assert 0 < change <= 255 * trials[1].attack_eps + 0.5
     assert "1 done, " in lines[3] or "[1 done" in "".join(lines)
 
 

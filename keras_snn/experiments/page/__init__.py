@@ -4,8 +4,9 @@
 
 It writes `report.html` into the folder: settings, verdicts, figures, tables
 that sort and filter, curves and layer densities of each trial, accuracy by
-class and by how hard images are, and the images on which methods disagree. All
-is in the one file, which asks for nothing from elsewhere. Nothing is trained.
+class and by how hard images are, and the images on which methods disagree, as
+they are, corrupted or attacked. All is in the one file, which asks for nothing
+from elsewhere. Nothing is trained or attacked: trials kept what is shown.
 """
 
 import argparse

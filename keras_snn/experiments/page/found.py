@@ -44,9 +44,13 @@ class Found:
         about: What was asked, and by which code: `grid.json`.
         curves: Dict of a trial's key to columns of `history.csv`, floats.
         answers: Dict of a trial's key to `Answers`.
+        attacked: The same, of attacked test images.
         images: Called as `images(row, places)`, with a row and indices of test
             images; gives a dict of what is shown to uint8 images, or raises a
             ValueError that says why there are none.
+        attacked_images: Called as `attacked_images(row)`, with a row whose key
+            `attacked` has; gives the indices of the test images of which the
+            attacked ones are kept, and these in uint8.
     """
 
     name: str
@@ -54,7 +58,9 @@ class Found:
     about: dict = dataclasses.field(default_factory=dict)
     curves: dict = dataclasses.field(default_factory=dict)
     answers: dict = dataclasses.field(default_factory=dict)
+    attacked: dict = dataclasses.field(default_factory=dict)
     images: object = None
+    attacked_images: object = None
 
     @property
     def done(self):
@@ -82,7 +88,7 @@ def find(folder, store):
         OSError: If the folder has no `results.csv`.
         ValueError: If a method is not known, or a file is damaged.
     """
-    rows, curves, answers, trials = [], {}, {}, {}
+    rows, curves, answers, attacked, trials = [], {}, {}, {}, {}
     for row in read_rows(folder / "results.csv"):
         if row["method"] not in METHODS:
             raise ValueError(
@@ -90,7 +96,7 @@ def find(folder, store):
                 + "; what registers others is named by --module"
             )
         key = row["trial"]
-        place = store.folder / "trials" / f"{key}-{row.get('data', '')[:8]}"
+        place = _place(row, store)
         if "data" in row and (place / "trial.json").exists():
             trial = grid.trial_of(read_json(place / "trial.json"))
             row = row_of(trial, read_json(place / "result.json"))
@@ -98,6 +104,9 @@ def find(folder, store):
             curves[key] = _columns(place / "history.csv")
             if (place / predictions.FILE).exists():
                 answers[key] = answered(*predictions.load(place, trial))
+            if (place / predictions.ATTACKED).exists():
+                of = predictions.load_attacked(place, trial)
+                attacked[key] = answered(of.logits, of.y)
         rows.append(row)
     about = folder / "grid.json"
     return Found(
@@ -106,8 +115,16 @@ def find(folder, store):
         about=read_json(about) if about.exists() else {},
         curves=curves,
         answers=answers,
+        attacked=attacked,
         images=lambda row, places: _images(row, places, trials, store),
+        attacked_images=lambda row: _attacked_images(row, trials, store),
     )
+
+
+def _place(row, store):
+    """The folder of a trial, by its row: data is not read for it."""
+    name = f"{row['trial']}-{row.get('data', '')[:8]}"
+    return store.folder / "trials" / name
 
 
 def answered(logits, y):
@@ -152,3 +169,8 @@ def _images(row, places, trials, store):
     if np.array_equal(clean[places], seen[places]):
         return {"as it is": clean[places]}
     return {"as networks saw it": seen[places], "as it is": clean[places]}
+
+
+def _attacked_images(row, trials, store):
+    of = predictions.load_attacked(_place(row, store), trials[row["trial"]])
+    return of.places, of.x
