@@ -1,4 +1,5 @@
 import gc
+import inspect
 import weakref
 
 import keras
@@ -11,6 +12,7 @@ from keras import layers
 from keras import ops
 
 import keras_snn
+from keras_snn import backend
 from keras_snn.attacks import FGSM
 from keras_snn.attacks import PGD
 from keras_snn.attacks import adversarial_accuracy
@@ -428,3 +430,21 @@ def test_refuses_models_and_batch_sizes(trained, images):
         PGD()(trained, x, y, batch_size=0)
     with pytest.raises(ValueError, match=r"one output, of shape \(n, cl"):
         PGD(loss=LOGITS_LOSS)(keras.Model(trained.inputs, trained.inputs), x, y)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="of Keras on PyTorch"
+)
+def test_keras_copies_no_images():
+    from keras.src.backend.torch import nn
+
+    def same_memory(x):
+        return nn._transpose_spatial_inputs(x).data_ptr() == x.data_ptr()
+
+    x = ops.ones((2, 3, 3, 4))
+    found = []
+    backend.gradient(lambda x: found.append(same_memory(x)) or ops.sum(x), x)
+    assert found == [True]
+    assert "contiguous" in inspect.getsource(nn._transpose_spatial_inputs), (
+        "Keras copies no longer: `_channels_last` in backend/torch.py can go"
+    )
