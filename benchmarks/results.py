@@ -52,18 +52,23 @@ def machine():
 
 
 def code():
-    """The commit, where there is one, and a digest of what was run."""
+    """A digest of what is run."""
     digest = hashlib.sha256()
     for folder in ("keras_snn", "benchmarks"):
         for path in sorted((HOME / folder).rglob("*.py")):
             digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def commit():
+    """The commit that stands here, where there is one."""
     git = subprocess.run(
         ["git", "-C", HOME, "describe", "--always", "--dirty"],
         capture_output=True,
         check=False,
         text=True,
     )
-    return f"{git.stdout.strip() or 'no commit'} ({digest.hexdigest()[:8]})"
+    return git.stdout.strip() or "none"
 
 
 def key(row):
@@ -110,6 +115,7 @@ class Results:
         row |= {
             "date": when.isoformat(timespec="seconds"),
             "load": os.getloadavg()[0],
+            "commit": commit(),
             "made": self.now,
         }
         self.rows = [old for old in self.rows if key(old) != key(row)] + [row]
@@ -167,13 +173,14 @@ def table(rows):
         found = json.loads(condition)
         of_these = [row for row in rows if row["made"] == found]
         dates = sorted(row["date"] for row in of_these)
+        commits = ", ".join(sorted({row["commit"] for row in of_these}))
         loads = sorted(row["load"] for row in of_these)
         versions = ", ".join(
             f"{name} {version}" for name, version in found["versions"].items()
         )
         text += (
-            f"\n{len(of_these)} rows: {found['machine']}; Python "
-            f"{found['python']}, {versions}; code {found['code']}"
+            f"\nRows: {len(of_these)}. {found['machine']}; Python "
+            f"{found['python']}, {versions}; commit {commits}"
             f"{', quick' if found['quick'] else ''}; {dates[0]} to "
             f"{dates[-1]}; load {loads[0]:.1f} to {loads[-1]:.1f}.\n"
         )
