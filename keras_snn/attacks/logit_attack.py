@@ -3,6 +3,7 @@
 import numpy as np
 from keras import ops
 
+from keras_snn import backend
 from keras_snn import checks
 from keras_snn.attacks import logit_losses
 from keras_snn.attacks.image_gradient import compiled_image_gradient
@@ -59,8 +60,9 @@ class LogitAttack:
             x: images, floats in [0, 1], of shape (n, ...).
             y: true classes: integers, of shape (n,) or (n, 1), or one-hot, of
                 shape (n, classes).
-            batch_size: how many images go through the model at once. A batch
-                with fewer is filled up, so that nothing is compiled anew.
+            batch_size: how many images go through the model at once. Where
+                code is compiled, on TensorFlow and JAX, a batch with fewer is
+                filled up, so that nothing is compiled anew.
 
         Returns:
             A float32 array shaped as `x`, in [0, 1] and within `eps` of `x`:
@@ -194,7 +196,7 @@ class Images:
         self.right = self.ranking[:, 0] == y
 
     def batches(self):
-        """Rows of all images that are still right, always equally many."""
+        """Rows of all images that are still right, a batch at a time."""
         for rows, _ in self._in_batches(np.flatnonzero(self.right)):
             yield rows
 
@@ -212,7 +214,8 @@ class Images:
     def _in_batches(self, rows):
         for start in range(0, len(rows), self._size):
             batch = rows[start : start + self._size]
-            yield np.resize(batch, self._size), len(batch)
+            size = self._size if backend.COMPILES else len(batch)
+            yield np.resize(batch, size), len(batch)
 
 
 def tensor(array):

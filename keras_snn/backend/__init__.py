@@ -5,7 +5,8 @@ class, with the same meaning.
 
 - `gradient(function, tensors, has_aux)`: the gradient of a scalar function.
 - `hessian_vector_product(function, tensors, vectors)`: that of its gradient.
-- `jit(function)`: the function, compiled.
+- `jit(function)`: the function, compiled, anew for other shapes.
+- `COMPILES`: whether `jit` does; that of PyTorch gives the function itself.
 - `call_kernel(kernel, tensors, shape)`: run compiled code of the CPU.
 - `differentiable(function, gradients)`: tell the gradient of such a function.
 - `no_kernels(tensor)`: why that cannot run, where it cannot.
@@ -21,6 +22,7 @@ class, with the same meaning.
 import keras
 
 if keras.backend.backend() == "tensorflow":
+    from keras_snn.backend.tensorflow import COMPILES
     from keras_snn.backend.tensorflow import GradientTap
     from keras_snn.backend.tensorflow import assign_after
     from keras_snn.backend.tensorflow import call_kernel
@@ -35,6 +37,7 @@ if keras.backend.backend() == "tensorflow":
     from keras_snn.backend.tensorflow import repeat
     from keras_snn.backend.tensorflow import slots
 elif keras.backend.backend() == "jax":
+    from keras_snn.backend.jax import COMPILES
     from keras_snn.backend.jax import GradientTap
     from keras_snn.backend.jax import assign_after
     from keras_snn.backend.jax import call_kernel
@@ -49,6 +52,7 @@ elif keras.backend.backend() == "jax":
     from keras_snn.backend.jax import repeat
     from keras_snn.backend.jax import slots
 elif keras.backend.backend() == "torch":
+    from keras_snn.backend.torch import COMPILES
     from keras_snn.backend.torch import GradientTap
     from keras_snn.backend.torch import assign_after
     from keras_snn.backend.torch import call_kernel
@@ -69,6 +73,7 @@ else:
     )
 
 __all__ = [
+    "COMPILES",
     "GradientTap",
     "assign_after",
     "call_kernel",

@@ -11,6 +11,7 @@ from jax.experimental import io_callback
 from keras import ops
 from keras import tree
 
+COMPILES = True
 ELSEWHERE = "They run on a CPU, and the tensors are elsewhere."
 
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 from keras import tree
 
+COMPILES = True
 ELSEWHERE = "They run on a CPU, and the tensors are elsewhere."
 
 

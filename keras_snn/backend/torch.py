@@ -7,6 +7,7 @@ from keras import ops
 from keras import tree
 from keras.src.backend.torch import nn as keras_nn
 
+COMPILES = False
 ELSEWHERE = "They run on a CPU, and the tensors are elsewhere."
 
 

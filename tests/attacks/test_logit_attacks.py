@@ -8,6 +8,7 @@ import pytest
 from keras import layers
 from keras import ops
 
+from keras_snn import backend
 from keras_snn.attacks import APGD
 from keras_snn.attacks import FAB
 from keras_snn.attacks import PGD
@@ -16,6 +17,8 @@ from keras_snn.attacks import Square
 from keras_snn.attacks import TargetedAPGD
 from keras_snn.attacks import adversarial_accuracy
 from keras_snn.attacks import image_gradient
+from keras_snn.attacks.logit_attack import Images
+from keras_snn.attacks.logit_attack import Network
 
 EPS = {"linf": 0.06, "l2": 0.25}
 ATTACKS = [
@@ -293,3 +296,12 @@ def test_compiles_once(images):
         attack(model, x, y[::-1], batch_size=5)
     # To learn the shape of the outputs may be to trace, but not to compile.
     assert Counting.traces - before <= len(attacks)
+
+
+def test_a_batch_is_filled_up_where_code_is_compiled(trained, images):
+    x, y = images
+    found = Images(Network(trained, x[:8]), x[:11], y[:11].astype(int), 8)
+    found.right[:] = np.arange(11) < 3
+    (rows,) = found.batches()
+    assert set(rows) == {0, 1, 2}
+    assert len(rows) == (8 if backend.COMPILES else 3)
