@@ -24,8 +24,11 @@ from keras_snn.masking.sparse_model import give_up
 from keras_snn.masking.sparse_model import holder_of
 from keras_snn.masking.trained import looks_trained
 from keras_snn.masking.weight_owners import weight_owners
+from keras_snn.xnnpack import ENOUGH
+from keras_snn.xnnpack import sparse_part
 
 MASKS = ("random", "magnitude")
+POLICIES = ("xnnpack",)
 
 
 def sparsify(
@@ -38,6 +41,7 @@ def sparsify(
     seed=0,
     include=None,
     exclude=None,
+    policy=None,
     wrapper=MaskedLayer,
     compute="masked",
 ):
@@ -74,6 +78,10 @@ def sparsify(
             weight that returns a bool, or a list of these. Of a layer, its
             weights of rank 2 or more are meant, but no biases.
         exclude: What to leave alone, named in the same ways.
+        policy: `"xnnpack"`: mask by default only what LiteRT (TFLite) on ARM
+            and in WebAssembly computes the faster for its zeros, which are 1x1
+            convolutions of networks that are written for it; see
+            `keras_snn.xnnpack`. Defaults to None: mask every kernel.
         wrapper: The class that holds the masks: `MaskedLayer`, or one of those
             in which inactive weights go on training, for methods that need
             them: `StraightThroughLayer`, `MovementLayer`, `HYDRALayer`.
@@ -87,8 +95,8 @@ def sparsify(
     Raises:
         ValueError: If the sparsity is not in [0, 1) or would empty a layer,
             the model is not built or has masks, a name matches nothing, a
-            weight is both included and excluded, none is left to mask, or one
-            cannot have the pattern.
+            weight is both included and excluded, none is left to mask, one
+            cannot have the pattern, or the policy finds nothing to speed up.
         TypeError: If `include`, `exclude`, `pattern` or `wrapper` is of
             another kind.
 
@@ -118,6 +126,11 @@ def sparsify(
             "`set_masks`, on `sparsify(model, 0.0)`. "
             f"Received: {masks=!r}"
         )
+    if policy not in (None, *POLICIES):
+        raise ValueError(
+            f"Argument `policy` must be None or one of {POLICIES}. "
+            f"Received: {policy=!r}"
+        )
     if not (isinstance(wrapper, type) and issubclass(wrapper, MaskedLayer)):
         raise TypeError(
             "Argument `wrapper` must be the class that holds the masks, "
@@ -127,7 +140,8 @@ def sparsify(
     pattern = patterns.get(pattern)
     sparsity = pattern.sparsity(sparsity, default=0.8)
     _check_wrappable(model)
-    chosen = chosen_owners(model, include, exclude)
+    fast = _fast_kernels(model, sparsity) if policy else None
+    chosen = chosen_owners(model, include, exclude, fast)
     owners = {owner.path: owner for owner in chosen}
     if masks == "magnitude":
         initial = _by_magnitude(owners, sparsity, distribution, pattern)
@@ -202,6 +216,27 @@ def strip(model, *, shrink=False):
     return remove_channels(
         plain, {id(m.weight): m.mask_array() for m in weights.values()}
     )
+
+
+def _fast_kernels(model, sparsity):
+    """The kernels that XNNPACK computes sparse."""
+    part = sparse_part(model)
+    if not part.kernels:
+        raise ValueError(
+            'With `policy="xnnpack"`, a model must have a part that XNNPACK '
+            "computes sparse: from a 3x3 convolution with strides 2 on 3 "
+            "channels to global average pooling, or nothing is faster for its "
+            f"zeros. Received: {model.name!r}, in which "
+            f"{'; '.join(part.reasons[:5])}"
+        )
+    if 0 < sparsity <= ENOUGH:
+        warnings.warn(
+            "XNNPACK computes sparse where more than 2/3 of the weights are "
+            "zero: unless training prunes more, nothing will be faster. "
+            f"Received: {sparsity=}",
+            stacklevel=3,
+        )
+    return part.kernels
 
 
 def _by_magnitude(owners, sparsity, distribution, pattern):

@@ -142,7 +142,7 @@ class ChannelGraph:
     def _graph(self, model, inputs):
         for tensor, channels in zip(model.inputs, inputs, strict=True):
             self._tensors[id(tensor)] = channels
-        for node in _nodes(model):
+        for node in calls(model):
             outputs = self._call(node)
             for tensor, channels in zip(node.outputs, outputs, strict=True):
                 self._tensors[id(tensor)] = channels
@@ -293,7 +293,7 @@ def is_graph(model):
     return symbolic and type(model).call.__module__.startswith("keras.")
 
 
-def _nodes(model):
+def calls(model):
     """The calls of operations that lead to a model's outputs, in order."""
     inputs = {id(tensor) for tensor in model.inputs}
     ordered, seen = [], set()

@@ -8,13 +8,15 @@ from keras_snn.masking.nonzero_layer import nonzero_owners
 from keras_snn.masking.weight_owners import weight_owners
 
 
-def chosen_owners(model, include=None, exclude=None):
+def chosen_owners(model, include=None, exclude=None, default=None):
     """The weights to mask: the default ones, and what is asked for.
 
     Args:
         model: A built Keras model.
         include: As for `sparsify`.
         exclude: As for `sparsify`.
+        default: The weights to mask where nothing is named, `keras.Variable`s.
+            Defaults to all kernels of the layers that are known.
 
     Returns:
         A list of `WeightOwner`.
@@ -41,11 +43,14 @@ def chosen_owners(model, include=None, exclude=None):
             "A layer that stores only nonzeros has masks without a wrapper, so "
             f"it is not to be included. Received: `include` matches {sparse}"
         )
+    if default is None:
+        default = [owner.weight for owner in owners if owner.is_default]
+    default = set(map(id, default))
     chosen = [
         owner
         for owner in owners
         if owner.path in included
-        or (owner.is_default and owner.path not in excluded)
+        or (id(owner.weight) in default and owner.path not in excluded)
     ]
     if not chosen:
         raise ValueError(
