@@ -39,6 +39,7 @@ from keras_snn.compute.sparse_dense import SparseDense
 from keras_snn.conversion import sparsify
 from keras_snn.conversion import strip
 from keras_snn.export import ExportReport
+from keras_snn.export import export_onnx
 from keras_snn.export import export_tflite
 from keras_snn.initialization import reinitialize
 from keras_snn.layer_outputs import activations
@@ -103,6 +104,7 @@ __all__ = [
     "corruptions",
     "datasets",
     "distributions",
+    "export_onnx",
     "export_tflite",
     "flops",
     "force",

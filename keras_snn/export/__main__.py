@@ -1,10 +1,11 @@
-"""A TFLite file of a saved model: `python -m keras_snn.export`.
+"""A TFLite or ONNX file of a saved model: `python -m keras_snn.export`.
 
 ```
 python -m keras_snn.export model.keras out.tflite
 python -m keras_snn.export model.keras out.tflite --quantize float16
 python -m keras_snn.export model.keras out.tflite --quantize int8 \\
     --representative x.npy
+python -m keras_snn.export model.keras out.onnx
 ```
 
 Prints the report. Exit status: 0 if the file was written, 1 if the model
@@ -19,6 +20,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_snn.export.onnx import export_onnx
 from keras_snn.export.tflite import TOLERANCE
 from keras_snn.export.tflite import export_tflite
 
@@ -35,12 +37,24 @@ def main(arguments=None):
         model = _model(model)
         for name in {"samples", "representative"} & set(given):
             given[name] = _array(name, given[name])
-        print(export_tflite(model, out, **given))
+        print(_exporter(out, given)(model, out, **given))
     except ValueError as error:
         return _failed(error, 2)
     except (ImportError, OSError, RuntimeError) as error:
         return _failed(error, 1)
     return 0
+
+
+def _exporter(out, given):
+    if not out.endswith(".onnx"):
+        return export_tflite
+    wrong = {"quantize", "representative"} & set(given)
+    if wrong:
+        raise ValueError(
+            "An ONNX file holds kernels in float32 only, so it cannot have "
+            f"been asked for otherwise. Received: --{min(wrong)}"
+        )
+    return export_onnx
 
 
 def _failed(error, status):
@@ -55,7 +69,7 @@ def _parser():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", help="the saved model, ending in .keras")
-    parser.add_argument("out", help="where to write, ending in .tflite")
+    parser.add_argument("out", help="where to write, .tflite or .onnx")
     parser.add_argument(
         "--quantize",
         choices=[kind for kind in TOLERANCE if kind],

@@ -28,6 +28,7 @@ OPTIMIZATIONS = {
     "dense": (),
     "sparse": ("EXPERIMENTAL_SPARSITY",),
     "float16": ("DEFAULT", "EXPERIMENTAL_SPARSITY"),
+    "float16 dense": ("DEFAULT",),
     "dynamic": ("DEFAULT",),
     "int8": ("DEFAULT",),
 }
@@ -97,7 +98,7 @@ def _converter_options(kind, signature, representative):
     options["optimizations"] = [
         tf.lite.Optimize[name] for name in OPTIMIZATIONS[kind]
     ]
-    if kind == "float16":
+    if kind.startswith("float16"):
         target["supported_types"] = [tf.float16]
     if kind == "int8":
         options["representative_dataset"] = lambda: inputs.batches(

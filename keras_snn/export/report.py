@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import textwrap
 from html import escape
 
 from keras_snn.export.stored import StoredTensor
@@ -13,7 +14,7 @@ SMALL = 0.01  # Of a file's bytes: tensors below are shown as one row.
 
 @dataclasses.dataclass(frozen=True)
 class ExportReport:
-    """What `export_tflite` wrote and measured; print it for a table.
+    """What an export wrote and measured; print it for a table.
 
     Attributes:
         path: The file, a `pathlib.Path`.
@@ -23,20 +24,21 @@ class ExportReport:
         zstd_size: Its size in bytes after Zstandard; None where neither
             `compression.zstd` (Python 3.14) nor `zstandard` is installed.
         dense_size: Bytes of the same model converted without sparse encoding
-            or quantization; None if not asked for.
+            or quantization; None if not asked for, or of ONNX.
         dense_gzip_size: That file's bytes after gzip, or None.
         dense_zstd_size: That file's bytes after Zstandard, or None.
         sparsity: Fraction of zeros in the model's kernels, in [0, 1].
         tensors: Tuple of what the file stores, largest first: each has a
             `name`, `shape`, `dtype`, `is_sparse`, `sparsity`, `bytes` and
             `bound`.
+        runtime: Text: what the runtime makes of the zeros.
         max_difference: Largest difference between an output of the file and
             the Keras model's, as a fraction of that output's largest absolute
             value.
         runs: How often each file was run to measure latency, on one thread.
         rows: Rows of the batch that was run.
-        latency: Seconds that LiteRT takes for that batch, the median of those
-            runs; None if not measured.
+        latency: Seconds that the runtime takes for that batch, the median of
+            those runs; None if not measured.
         dense_latency: The dense file's, or None.
     """
 
@@ -50,6 +52,7 @@ class ExportReport:
     dense_zstd_size: int | None
     sparsity: float
     tensors: tuple[StoredTensor, ...]
+    runtime: str
     max_difference: float
     runs: int
     rows: int
@@ -167,6 +170,7 @@ class ExportReport:
         lines = [
             f"Sparsity {self.sparsity:.4f}, {self.sparse_tensors} tensors "
             "stored sparse.",
+            *textwrap.wrap(self.runtime, WIDTH),
             "Outputs differ from the Keras model's by at most "
             f"{self.max_difference:.1e} of the largest.",
             "Bound: bytes of the nonzeros, and the entropy of their masks.",

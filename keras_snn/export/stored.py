@@ -1,4 +1,4 @@
-"""What a TFLite file stores: its tensors, and what they cost at least."""
+"""What a file stores: its tensors, and what they cost at least."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ _DTYPES = "float32 float16 float64 int64 int32 int16 int8 uint8 bool".split()
 
 @dataclasses.dataclass(frozen=True)
 class StoredTensor:
-    """A constant of a TFLite file: a weight, as it is stored.
+    """A constant of a file: a weight, as it is stored.
 
     Attributes:
         name: Its name in the file.

@@ -5,26 +5,22 @@ that do not shrink are an old complaint. Here kernels are stored sparse, and a
 file counts as exported only after it ran and gave the model's outputs.
 """
 
-import math
-import numbers
 import pathlib
 import tempfile
-
-import keras
-import numpy as np
-from keras import ops
+import warnings
 
 from keras_snn.checks import check_integer
 from keras_snn.conversion import strip
 from keras_snn.export import conversion
 from keras_snn.export import inputs
+from keras_snn.export import proof
 from keras_snn.export import running
 from keras_snn.export.report import ExportReport
 from keras_snn.export.sizes import sizes
 from keras_snn.export.stored import stored_tensors
 from keras_snn.masking.mask_state import has_masks
-from keras_snn.masking.mask_state import masked_weights
-from keras_snn.masking.weight_owners import weight_owners
+from keras_snn.xnnpack import enough_zeros
+from keras_snn.xnnpack import sparse_part
 
 # Largest difference of outputs, by how values are stored.
 TOLERANCE = {None: 1e-3, "float16": 1e-2, "dynamic": 0.1, "int8": 0.1}
@@ -51,13 +47,15 @@ def export_tflite(
     TensorFlow converts; on JAX and torch a process of its own does that, which
     takes as long as importing TensorFlow does.
 
-    What sparse encoding gives is a smaller file, not a faster one. LiteRT's
-    XNNPACK computes sparse only in networks of 1x1 convolutions that it can
-    lay out channels first, and on x86 only without AVX, since with it dense
-    code is expected to be faster (`xnn_is_chw_compatible_config` in its
-    source): all other kernels it expands when it loads them. So with AVX-512 a
-    network of separable convolutions took 0.99 to 1.00 of the dense file's
-    time at sparsities of 0.8 to 0.95. The report has the latency of both
+    Sparse encoding gives a smaller file. A faster one it gives where XNNPACK,
+    LiteRT's code for CPUs, computes sparse: 1x1 convolutions with more than 2/3
+    zeros, in networks that are written for it (`keras_snn.xnnpack`; mask with
+    `sparsify(..., policy="xnnpack")`), on ARM and in WebAssembly. On x86 it
+    does so only without AVX, since with it dense code is expected to be faster
+    (`xnn_is_chw_compatible_config` in its source): with AVX-512 a network of
+    separable convolutions took 0.99 to 1.00 of the dense file's time at
+    sparsities of 0.8 to 0.95. All other kernels it expands when it loads them.
+    The report says what it makes of the model, and has the latency of both
     files, on the machine that exports.
 
     Args:
@@ -118,18 +116,19 @@ def export_tflite(
     )
     ```
     """
-    path = _checked_path(path)
+    path = proof.checked_path(path, ".tflite")
     quantize = _checked_quantize(quantize, representative)
-    tolerance = _checked_tolerance(tolerance, quantize)
+    tolerance = proof.checked_tolerance(tolerance, TOLERANCE[quantize])
     if batch_size is not None:
         check_integer("batch_size", batch_size, 1, "which the file is for")
     check_integer("runs", runs, 0, "which latency is the median of")
     check_integer("seed", seed, 0, "which random draws derive from")
-    _check_built(model)
+    proof.check_built(model)
     conversion.check_installed()
-    sparsity = _fraction_of_zeros(model)
+    sparsity = proof.fraction_of_zeros(model)
     if has_masks(model):
         model = strip(model)
+    kind, runtime = _kind_for_xnnpack(model, quantize)
     signature = inputs.signature(model, samples, batch_size)
     rows = signature[0]["shape"][0]
     if representative is not None:
@@ -145,7 +144,7 @@ def export_tflite(
     with tempfile.TemporaryDirectory(prefix=".tflite_", dir=path.parent) as tmp:
         folder = pathlib.Path(tmp)
         file, plain = folder / "file.tflite", folder / "plain.tflite"
-        files = {file: quantize or "sparse"}
+        files = {file: kind}
         if compare_dense:
             files[plain] = "dense"
         conversion.convert(model, signature, files, folder, representative)
@@ -169,6 +168,7 @@ def export_tflite(
         dense_zstd_size=dense[2],
         sparsity=sparsity,
         tensors=tensors,
+        runtime=runtime,
         max_difference=difference,
         runs=runs,
         rows=rows or 1,
@@ -177,19 +177,31 @@ def export_tflite(
     )
 
 
-def _fraction_of_zeros(model):
-    """Of the kernels with masks; without any, of those to mask by default."""
-    if has_masks(model):
-        kernels = [(m.weight, m.size) for m in masked_weights(model).values()]
-    else:
-        owners = [o for o in weight_owners(model) if o.is_default]
-        kernels = [(owner.weight, math.prod(owner.shape)) for owner in owners]
-    size = sum(of_kernel for _, of_kernel in kernels)
-    active = sum(
-        int(np.count_nonzero(ops.convert_to_numpy(weight.value)))
-        for weight, _ in kernels
-    )
-    return 1 - active / size if size else 0.0
+def _kind_for_xnnpack(model, quantize):
+    """How to store kernels, and a line on what XNNPACK makes of that."""
+    if quantize in ("dynamic", "int8"):
+        return quantize, "XNNPACK computes kernels of int8 dense."
+    part = sparse_part(model)
+    if part.cut_off and enough_zeros(part.cut_off):
+        warnings.warn(
+            "XNNPACK computes a part of this network sparse that does not end "
+            "as it must, and then gave wrong outputs in WebAssembly (LiteRT.js "
+            "2.5.3): kernels are stored dense, which it computes right. "
+            f"Received: {model.name!r}, in which {'; '.join(part.reasons[:5])}",
+            stacklevel=3,
+        )
+        kind = "float16 dense" if quantize else "dense"
+        return kind, "Stored dense, or XNNPACK would give wrong outputs."
+    kind = quantize or "sparse"
+    if part.kernels and enough_zeros(part.kernels):
+        return kind, (
+            f"XNNPACK computes {len(part.kernels)} kernels sparse on ARM and "
+            "in WebAssembly; on x86 with AVX all dense, so nothing is faster."
+        )
+    reason = part.reasons[0]
+    if part.kernels:
+        reason = "its 1x1 convolutions need more than 2/3 zeros"
+    return kind, f"XNNPACK computes no kernels sparse: {reason}."
 
 
 def _compared(content, feed, expected, tolerance):
@@ -201,39 +213,8 @@ def _compared(content, feed, expected, tolerance):
             "is of no use. Received: a file that was converted, but fails "
             f"with {error}"
         ) from error
-    difference = float(
-        np.max([_difference(outputs.get(n), y) for n, y in expected.items()])
-    )
-    if not difference <= tolerance:
-        raise RuntimeError(
-            "Outputs of the exported file must be those of the Keras model, "
-            f"within tolerance={tolerance} of the largest; if rounding is to "
-            "blame, as that of a GPU or of int8 may be, allow for more. "
-            f"Received: a difference of {difference:.3g}"
-        )
-    return difference
-
-
-def _difference(output, expected):
-    if output is None or output.shape != expected.shape:
-        return math.inf
-    largest = max(np.abs(expected).max(), np.finfo("float32").tiny)
-    return np.abs(output - expected).max() / largest
-
-
-def _checked_path(path):
-    path = pathlib.Path(path)
-    if path.suffix != ".tflite" or path.is_dir():
-        raise ValueError(
-            "Argument `path` must name a file that ends in .tflite. "
-            f"Received: path={str(path)!r}"
-        )
-    if not path.parent.is_dir():
-        raise ValueError(
-            "Argument `path` must be in a folder that exists, or the file "
-            f"cannot be written. Received: path={str(path)!r}"
-        )
-    return path
+    given = [outputs.get(name) for name in expected]
+    return proof.checked_difference(given, expected.values(), tolerance)
 
 
 def _checked_quantize(quantize, representative):
@@ -257,22 +238,3 @@ def _checked_quantize(quantize, representative):
 
 def _shown(value):
     return None if value is None else f"<{type(value).__name__}>"
-
-
-def _checked_tolerance(tolerance, quantize):
-    if tolerance is None:
-        return TOLERANCE[quantize]
-    if not isinstance(tolerance, numbers.Real) or not 0 <= tolerance < math.inf:
-        raise ValueError(
-            "Argument `tolerance` must be a number >= 0, a fraction of the "
-            f"largest output. Received: tolerance={tolerance!r}"
-        )
-    return tolerance
-
-
-def _check_built(model):
-    if not isinstance(model, keras.Model) or not model.built:
-        raise ValueError(
-            "Argument `model` must be a Keras model that is built: give it an "
-            f"`Input`, or call it on a batch. Received: {model!r}"
-        )

@@ -321,6 +321,34 @@ def test_representative_data_reach_the_other_process(
 
 
 @here
+def test_what_xnnpack_would_compute_wrong_is_stored_dense(tmp_path):
+    def net(*inside):
+        return keras.Sequential(
+            [
+                keras.Input((32, 32, 3)),
+                layers.ZeroPadding2D(1),
+                layers.Conv2D(8, 3, 2),
+                layers.Conv2D(64, 1),
+                *inside,
+                layers.GlobalAveragePooling2D(),
+                layers.Dense(10),
+            ]
+        )
+
+    path = tmp_path / "model.tflite"
+    options = dict(compare_dense=False, runs=0)
+    right = keras_snn.sparsify(net(), 0.9, policy="xnnpack")
+    report = export_tflite(right, path, **options)
+    assert report.sparse_tensors == 1
+    assert "computes 1 kernels sparse on ARM and in Web" in str(report)
+    cut = keras_snn.sparsify(net(layers.MaxPooling2D()), 0.9, masks="random")
+    with pytest.warns(UserWarning, match="a MaxPooling2D, is not computed"):
+        report = export_tflite(cut, path, quantize="float16", **options)
+    assert report.sparse_tensors == 0
+    assert "Stored dense, or XNNPACK" in str(report)
+
+
+@here
 def test_true_is_dynamic(net, tmp_path):
     path = tmp_path / "model.tflite"
     report = export_tflite(net, path, quantize=True, compare_dense=False)
