@@ -17,6 +17,7 @@ from keras_snn import MovementLayer
 from keras_snn import RigLUpdate
 from keras_snn import SETUpdate
 from keras_snn.backend import GradientTap
+from keras_snn.hardness import el2n
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(16, 6)).astype("float32")
@@ -124,6 +125,22 @@ def test_several_processes_need_data_for_gradients(monkeypatch):
     monkeypatch.setattr("jax.process_count", lambda: 2)
     with pytest.raises(ValueError, match="pass `data`.*Received: 2 processes"):
         GradientTap((2,))
+
+
+@on_tensorflow
+def test_gradients_and_scores_within_the_scope_of_a_strategy(on_devices):
+    alone, together = (
+        trained(
+            RigLUpdate((X, Y), interval=2, end=1.0), scope=on_devices(count)
+        )
+        for count in (1, 2)
+    )
+    assert_same(alone, together)
+    with on_devices(2):
+        scores = el2n(together, X, Y, from_logits=True)
+    np.testing.assert_allclose(
+        scores, el2n(alone, X, Y, from_logits=True), atol=1e-5
+    )
 
 
 @on_tensorflow

@@ -16,6 +16,7 @@ class, with the same meaning.
 - `holds(optimizer, variables)`: whether it is one of the backend's own.
 - `slots(optimizer, variable)`: what such a one keeps of a variable.
 - `device()`: the name of what computes.
+- `replicas(count)`: the first devices, as what shares a training.
 - `GradientTap(shape)`: notes the gradient by a tensor as training takes it.
 """
 
@@ -35,6 +36,7 @@ if keras.backend.backend() == "tensorflow":
     from keras_snn.backend.tensorflow import map_batch
     from keras_snn.backend.tensorflow import no_kernels
     from keras_snn.backend.tensorflow import repeat
+    from keras_snn.backend.tensorflow import replicas
     from keras_snn.backend.tensorflow import slots
 elif keras.backend.backend() == "jax":
     from keras_snn.backend.jax import COMPILES
@@ -50,6 +52,7 @@ elif keras.backend.backend() == "jax":
     from keras_snn.backend.jax import map_batch
     from keras_snn.backend.jax import no_kernels
     from keras_snn.backend.jax import repeat
+    from keras_snn.backend.jax import replicas
     from keras_snn.backend.jax import slots
 elif keras.backend.backend() == "torch":
     from keras_snn.backend.torch import COMPILES
@@ -65,6 +68,7 @@ elif keras.backend.backend() == "torch":
     from keras_snn.backend.torch import map_batch
     from keras_snn.backend.torch import no_kernels
     from keras_snn.backend.torch import repeat
+    from keras_snn.backend.torch import replicas
     from keras_snn.backend.torch import slots
 else:
     raise ImportError(
@@ -86,5 +90,6 @@ __all__ = [
     "map_batch",
     "no_kernels",
     "repeat",
+    "replicas",
     "slots",
 ]

@@ -1,5 +1,6 @@
 """Gradients and compilation on JAX."""
 
+import contextlib
 import ctypes
 import functools
 import threading
@@ -119,6 +120,49 @@ def no_kernels(tensor):
 def device():
     """The name of the device that computes, such as `"cpu"`."""
     return jax.devices()[0].device_kind
+
+
+def replicas(count):
+    """The first devices, as what shares a training.
+
+    Args:
+        count: how many devices, at least two.
+
+    Returns:
+        An object with two methods that give contexts. In that of `scope()`,
+        models are to be made, restored and changed. In that of
+        `sharing(layers, batches)`, `fit` is to be given what it gives, and
+        trains the model of all those layers as one device does; the batches,
+        of a `tf.data.Dataset`, divide over the devices.
+
+    Raises:
+        ValueError: if so many devices cannot share a training.
+    """
+    there = keras.distribution.list_devices()
+    if count > len(there):
+        raise ValueError(
+            "There must be as many devices as are to share a training. "
+            f"Received: {count}, of which there are {len(there)}: {there}. "
+            "One CPU is made several by the environment variable XLA_FLAGS="
+            "--xla_force_host_platform_device_count=<number>"
+        )
+    return _Replicas(devices=there[:count])
+
+
+class _Replicas(keras.distribution.DataParallel):
+    """Keras's, but that what does not divide is computed on every device."""
+
+    def get_data_layout(self, data_shape):
+        layout = super().get_data_layout(data_shape)
+        if data_shape[0] % self.device_mesh.devices.size:
+            axes = [None] * len(data_shape)
+            return keras.distribution.TensorLayout(axes, self.device_mesh)
+        return layout
+
+    @contextlib.contextmanager
+    def sharing(self, layers, batches):
+        with self.scope():
+            yield batches  # A step is that of the whole batch, anyway.
 
 
 def map_batch(function, model, state, data):

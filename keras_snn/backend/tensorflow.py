@@ -26,7 +26,8 @@ def gradient(function, tensors, has_aux=False):
         not depend on a tensor. With `has_aux`, a pair of them and the
         tensors beside the scalar.
     """
-    tensors = tree.map_structure(ops.convert_to_tensor, tensors)
+    # A variable that is mirrored over devices is no tensor that can be watched.
+    tensors = tree.map_structure(_tensor, tensors)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(tensors)
         value = function(tensors)
@@ -36,6 +37,10 @@ def gradient(function, tensors, has_aux=False):
     )
     gradients = tree.map_structure(tf.convert_to_tensor, gradients)
     return (gradients, aux) if has_aux else gradients
+
+
+def _tensor(value):
+    return tf.identity(ops.convert_to_tensor(value))
 
 
 def hessian_vector_product(function, tensors, vectors):
@@ -136,6 +141,30 @@ def device():
         details = tf.config.experimental.get_device_details(gpu)
         return details.get("device_name", gpu.name)
     return "cpu"
+
+
+def replicas(count):
+    """The first devices, as what shares a training.
+
+    Args:
+        count: how many devices, at least two.
+
+    Returns:
+        An object with two methods that give contexts. In that of `scope()`,
+        models are to be made, restored and changed. In that of
+        `sharing(layers, batches)`, `fit` is to be given what it gives, and
+        trains the model of all those layers as one device does; the batches,
+        of a `tf.data.Dataset`, divide over the devices.
+
+    Raises:
+        ValueError: if so many devices cannot share a training.
+    """
+    raise ValueError(
+        "Only on JAX do several devices train a trial as one does. A strategy "
+        "of TensorFlow reads batches ahead of the epoch that they are drawn "
+        "for, so it would train on others: set KERAS_BACKEND=jax, or run "
+        f"trials beside each other. Received: {count} devices"
+    )
 
 
 def map_batch(function, model, data):

@@ -130,6 +130,29 @@ def device():
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def replicas(count):
+    """The first devices, as what shares a training.
+
+    Args:
+        count: how many devices, at least two.
+
+    Returns:
+        An object with two methods that give contexts. In that of `scope()`,
+        models are to be made, restored and changed. In that of
+        `sharing(layers, batches)`, `fit` is to be given what it gives, and
+        trains the model of all those layers as one device does; the batches,
+        of a `tf.data.Dataset`, divide over the devices.
+
+    Raises:
+        ValueError: if so many devices cannot share a training.
+    """
+    raise ValueError(
+        "Only on JAX do several devices train a trial as one does. Keras "
+        "distributes nothing on PyTorch: set KERAS_BACKEND=jax, or run trials "
+        f"beside each other. Received: {count} devices"
+    )
+
+
 def map_batch(function, model, data):
     """Apply a function to the data that Keras hands to a `train_step`.
 

@@ -3,18 +3,21 @@
 Whatever runs trials, in this process or elsewhere, calls `attempt`.
 """
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable
 
 import keras
 
+from keras_snn.checks import check_integer
 from keras_snn.conversion import strip
 from keras_snn.datasets import as_float
 from keras_snn.evaluation import ece
 from keras_snn.evaluation import nll
 from keras_snn.experiments import cost
 from keras_snn.experiments import data
+from keras_snn.experiments import devices
 from keras_snn.experiments import predictions
 from keras_snn.experiments.checkpoint import EpochCheckpoint
 from keras_snn.experiments.kinds import KINDS
@@ -37,13 +40,15 @@ from keras_snn.masking.mask_state import sparsity
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """How trials are run; nothing of it changes a result.
+    """How trials are run; nothing of it changes a result, but for rounding.
 
     Attributes:
         export: Whether to write each network as TFLite, too.
         keep_networks: Whether to keep the trained networks that nothing
             builds on.
         checkpoint_interval: Epochs between checkpoints.
+        devices: How many devices share each training, the first that there
+            are: on JAX alone. The batch size must be a multiple.
         tensorboard: Folder for TensorBoard, where each trial has one. None for
             none.
         callbacks: Called as `callbacks(trial)`; gives callbacks of your own
@@ -53,8 +58,12 @@ class RunConfig:
     export: bool = False
     keep_networks: bool = True
     checkpoint_interval: int = 1
+    devices: int = 1
     tensorboard: str | None = None
     callbacks: Callable = lambda trial: []
+
+    def __post_init__(self):
+        check_integer("devices", self.devices, 1, "or nothing is trained")
 
 
 def attempt(trial, store, config, view, export=False):
@@ -81,7 +90,7 @@ def attempt(trial, store, config, view, export=False):
     except ImportError:
         raise
     except Exception as error:
-        return store.fail(trial, error, **provenance())
+        return store.fail(trial, error, **provenance(config.devices))
 
 
 def result(trial, store, config, view, export=False):
@@ -146,21 +155,18 @@ def _trained(trial, store, config, view):
     images = len(parts[0].y)
     as_trained = trial.scheduled(images)
     computed = cost.computed_flops(trial, images)
+    checkpoint = EpochCheckpoint(unfinished, config.checkpoint_interval)
+    callbacks = [
+        *config.callbacks(trial),
+        *_tensorboard(trial, config),
+        Progress(functools.partial(view.epoch, describe(trial))),
+    ]
     keras.utils.clear_session()
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(trial.precision)
-    try:
-        model, trainer = build(as_trained, images)
-        checkpoint = EpochCheckpoint(unfinished, config.checkpoint_interval)
-        say = functools.partial(view.epoch, describe(trial))
-        callbacks = [
-            *config.callbacks(trial),
-            *_tensorboard(trial, config),
-            Progress(say),
-        ]
-        train(as_trained, trainer, parts, trained, checkpoint, callbacks)
-    finally:
-        keras.config.set_dtype_policy(policy)
+    those = devices.Devices(config.devices)
+    with _policy(trial.precision):
+        with those.scope():
+            model, trainer = build(as_trained, images)
+        train(as_trained, trainer, parts, trained, checkpoint, callbacks, those)
     evaluated = KINDS[trial.hard].evaluate(trial, trainer, parts[2])
     logits = trainer.predict(parts[2].x, batch_size=256, verbose=0)
     predictions.save(unfinished, trial, logits, parts[2].y)
@@ -180,7 +186,7 @@ def _trained(trial, store, config, view):
         "images": images,
         "network": cost.network(trial),
         "data": store.fingerprint(trial),
-        **provenance(),
+        **provenance(config.devices),
     }
     (model if trial.method == "dense" else strip(model)).save(
         unfinished / "model.keras"
@@ -204,6 +210,17 @@ def _attacked(trial, trainer, test, folder):
     predictions.save_attacked(folder, trial, logits, test.y, x)
     right = logits.argmax(axis=1) == test.y
     return {"adversarial_accuracy": float(right.mean())}
+
+
+@contextlib.contextmanager
+def _policy(name):
+    """A context in which layers are made with that dtype policy."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 def _tensorboard(trial, config):

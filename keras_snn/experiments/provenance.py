@@ -15,21 +15,27 @@ PACKAGES = ("keras-snn", "keras", "tensorflow", "jax", "torch", "numpy")
 
 
 @functools.cache
-def provenance():
-    """Versions, commit, backend and device, a dict for JSON."""
+def provenance(devices=1):
+    """Versions, commit, backend and device, a dict for JSON.
+
+    Args:
+        devices: How many share a training.
+    """
     return {
         "versions": {"python": platform.python_version()}
         | {package: _version(package) for package in PACKAGES},
         "commit": _commit(),
         "backend": keras.backend.backend(),
-        "device": _device(),
+        "device": _device(devices),
     }
 
 
-def _device():
+def _device(count):
     """The name of the GPU, or how many cores there are."""
     name = backend.device()
-    return f"{name}, {os.cpu_count()} cores" if name == "cpu" else name
+    if name == "cpu":
+        name += f", {os.cpu_count()} cores"
+    return f"{count} x {name}" if count > 1 else name
 
 
 def _version(package):

@@ -86,6 +86,14 @@ def options(doc, presets, arguments=None, name=None):
     add("--plot-only", action="store_true", help="show what there is")
     add("--dry-run", action="store_true", help="tell what would be run")
     add("--checkpoint-interval", type=int, metavar="EPOCHS", default=1)
+    add(
+        "--devices",
+        type=int,
+        metavar="N",
+        default=1,
+        help="let the first N GPUs (or CPUs, where there is none) share each "
+        "training, on JAX",
+    )
     add("--tensorboard", metavar="FOLDER")
     add("--drop-networks", action="store_true", help="keep results alone")
     add(
@@ -134,6 +142,7 @@ def options(doc, presets, arguments=None, name=None):
         runner=_runner(chosen, sys.argv[:1] if arguments is None else []),
         config={
             "checkpoint_interval": chosen["checkpoint_interval"],
+            "devices": chosen["devices"],
             "tensorboard": chosen["tensorboard"],
             "keep_networks": not chosen["drop_networks"],
         },

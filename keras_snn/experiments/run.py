@@ -5,6 +5,7 @@ import time
 
 from keras_snn.experiments import cost
 from keras_snn.experiments import data
+from keras_snn.experiments import devices
 from keras_snn.experiments.attempt import RunConfig
 from keras_snn.experiments.attempt import describe
 from keras_snn.experiments.attempt import outcome
@@ -67,14 +68,19 @@ def run_grid(
         view: Tells how far it is in another way: see `view.py`.
         on_result: Called with the rows so far, whenever there is a new one.
         **config: Fields of `RunConfig`: `export`, `keep_networks`,
-            `checkpoint_interval`, `tensorboard`, `callbacks`.
+            `checkpoint_interval`, `devices`, `tensorboard`, `callbacks`.
 
     Returns:
         A list of rows, dicts, in the order of the trials: see `run_trial`. One
         that failed has `error` in place of what was measured.
+
+    Raises:
+        ValueError: If there are not so many `devices`, or batches that they
+            cannot share.
     """
     config, view = RunConfig(**config), view or Lines(say)
     work = Work(trials, Store(out, data_dir), config, retry, view, on_result)
+    devices.check_batches(config.devices, work.todo)
     if work.todo:
         runner(work)
     if not config.keep_networks:
@@ -109,7 +115,7 @@ class Work:
         done = [t for t in self.steps if t not in {*self.todo, *failed}]
         rows = {t: row for t in done if (row := store.result(t))}
         self.rows = failed | rows
-        self._speed = cost.Speed(store.measured(), provenance())
+        self._speed = cost.Speed(store.measured(), provenance(config.devices))
         data_dir = store.data_dir
         self._flops = {trial: _planned(trial, data_dir) for trial in self.todo}
         self._counts = Counts(len(rows), len(failed), len(self.todo))
@@ -219,7 +225,11 @@ def run_trial(trial, out, *, data_dir=None, say=print, view=None, **config):
     """
     store, view = Store(out, data_dir), view or Lines(say)
     config, trials = RunConfig(**config), {trial}
-    for step in left(plan(trials), trials, store, config):
+    steps = left(plan(trials), trials, store, config)
+    devices.check_batches(config.devices, steps)
+    if steps:
+        devices.check_there(config.devices)
+    for step in steps:
         export = config.export and step == trial
         view.begins(describe(step), Counts(left=1))
         with _waited_for(step, store):

@@ -46,7 +46,7 @@ def compare(settings, figure, *, name="accuracy", export=False):
     grid = trials(settings.fields)
     store = Store(settings.store, settings.data_dir)
     if settings.dry_run:
-        print(planned(grid, store), flush=True)
+        print(planned(grid, store, _devices(settings)), flush=True)
         return []
     # What is missing shall be missed before hours of training.
     figures.pyplot()
@@ -81,7 +81,7 @@ def _run(settings, grid, report=None, **config):
         "trials": [trial.key for trial in grid],
         "title": title(grid),
         "command": shlex.join(sys.orig_argv),
-        **provenance(),
+        **provenance(_devices(settings)),
     }
     write_json(settings.out / "grid.json", about)
     print(
@@ -116,20 +116,22 @@ def title(grid):
     )
 
 
-def planned(grid, store):
+def planned(grid, store, devices=1):
     """What a grid will train, what each builds on, and what it costs.
 
     Args:
         grid: List of `Trial`.
         store: The `Store`.
+        devices: How many share each training.
 
     Returns:
         A str of several lines.
     """
+    here = provenance(devices)
     steps = plan(grid)
     rows = {row["trial"]: row for row in store.rows(steps)}
     flops, lines = {}, []
-    speed = cost.Speed(store.measured(), provenance())
+    speed = cost.Speed(store.measured(), here)
     for trial in steps:
         row, images = rows.get(trial.key), None
         if store.data_dir is not None:
@@ -154,7 +156,7 @@ def planned(grid, store):
         f"on; {len(flops)} left, {total:.2e} FLOPs: "
         + (
             cost.duration(seconds)
-            + f", by what was measured on {provenance()['device']}"
+            + f", by what was measured on {here['device']}"
             if seconds is not None
             else f"{total / cost.ASSUMED_SPEED / cost.DAY:.2g} days at "
             f"{cost.ASSUMED_SPEED / 1e12:g} TFLOP/s, an assumption: not all "
@@ -180,7 +182,7 @@ def examples(settings, per_class=5):
     trial = trials(settings.fields)[0]
     store = Store(settings.store, settings.data_dir)
     if settings.dry_run:
-        print(planned(scorers(trial), store), flush=True)
+        print(planned(scorers(trial), store, _devices(settings)), flush=True)
         return []
     figures.pyplot()
     rows = _run(settings, scorers(trial))
@@ -206,3 +208,7 @@ def examples(settings, per_class=5):
     figures.save(figure, settings.out / score_of(trial))
     print(f"The figure is in {settings.out}/")
     return rows
+
+
+def _devices(settings):
+    return settings.config.get("devices", 1)

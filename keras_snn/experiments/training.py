@@ -6,6 +6,7 @@ import numpy as np
 from keras_snn import datasets
 from keras_snn.conversion import sparsify
 from keras_snn.experiments import networks
+from keras_snn.experiments.devices import Devices
 from keras_snn.experiments.kinds import KINDS
 from keras_snn.experiments.methods import METHODS
 from keras_snn.flops import training_flops
@@ -66,7 +67,9 @@ def optimizer(trial, steps_per_epoch):
     )
 
 
-def train(trial, trainer, parts, trained, checkpoint, callbacks=()):
+def train(
+    trial, trainer, parts, trained, checkpoint, callbacks=(), devices=None
+):
     """Fits a network to the end, from the checkpoint if there is one.
 
     Args:
@@ -76,14 +79,17 @@ def train(trial, trainer, parts, trained, checkpoint, callbacks=()):
         trained: The weights of the trained dense network, for what prunes it.
         checkpoint: An `EpochCheckpoint`.
         callbacks: Further ones; the last that are called.
+        devices: The `Devices` that share each batch. Defaults to one.
     """
     (x, y), validation, _ = parts
     method = METHODS[trial.method]
-    done = checkpoint.resume(trainer)
-    if done == 0:
-        draw = np.random.default_rng(trial.seed)
-        batch = draw.permutation(len(x))[: method.batch(trial)]
-        method.prune(trainer, trial, x[batch], y[batch], trained)
+    devices = devices or Devices()
+    with devices.scope():
+        done = checkpoint.resume(trainer)
+        if done == 0:
+            draw = np.random.default_rng(trial.seed)
+            batch = draw.permutation(len(x))[: method.batch(trial)]
+            method.prune(trainer, trial, x[batch], y[batch], trained)
     flip = datasets.SOURCES[trial.dataset].flip
     batches = datasets.augmented(
         x,
@@ -95,20 +101,24 @@ def train(trial, trainer, parts, trained, checkpoint, callbacks=()):
         seed=trial.seed,
         initial_epoch=done,
     )
-    trainer.fit(
-        batches,
-        shuffle=False,  # The batches are.
-        validation_data=validation if len(validation.y) else None,
-        epochs=trial.epochs,
-        initial_epoch=done,
-        callbacks=[
-            *method.callbacks(trial, x, y),
-            *KINDS[trial.hard].callbacks(trial, x, y, checkpoint.folder),
-            checkpoint,
-            *callbacks,
-        ],
-        verbose=0,
-    )
+    with devices.sharing(trainer, batches) as shared:
+        trainer.fit(
+            shared,
+            shuffle=False,  # The batches are.
+            validation_data=validation if len(validation.y) else None,
+            validation_batch_size=devices.validation_batch(
+                len(validation.y), trial.batch_size
+            ),
+            epochs=trial.epochs,
+            initial_epoch=done,
+            callbacks=[
+                *method.callbacks(trial, x, y),
+                *KINDS[trial.hard].callbacks(trial, x, y, checkpoint.folder),
+                checkpoint,
+                *callbacks,
+            ],
+            verbose=0,
+        )
 
 
 def flops_of(trial, model, images, rows):

@@ -81,11 +81,10 @@ def outputs_and_targets(model, x, y, batch_size):
     check_integer("batch_size", batch_size, 1, "to do any work")
     y = check_labels(y, x, model)
     # Not `predict`: on PyTorch it draws from the generator that shuffles the
-    # batches of a `fit` around it.
-    batches = [
-        model.predict_on_batch(x[start : start + batch_size])
-        for start in range(0, len(x), batch_size)
-    ]
+    # batches of a `fit` around it. On TensorFlow, each replica of a strategy
+    # gives the whole batch: the first is enough.
+    parts = (x[i : i + batch_size] for i in range(0, len(x), batch_size))
+    batches = [model.predict_on_batch(part)[: len(part)] for part in parts]
     outputs = np.concatenate([np.asarray(b, "float64") for b in batches])
     bad = ~np.isfinite(outputs).all(axis=1)
     if bad.any():

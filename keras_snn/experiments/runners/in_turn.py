@@ -4,6 +4,7 @@ import time
 
 from keras_snn.experiments.attempt import attempt
 from keras_snn.experiments.attempt import blocked
+from keras_snn.experiments.devices import check_there
 
 # Seconds until a trial that another process is at is asked for again.
 WAIT = 1.0
@@ -15,6 +16,7 @@ def in_turn(work):
     Args:
         work: The `Work` of a grid.
     """
+    check_there(work.config.devices)
     store = work.store
     while work.todo:
         for trial in work.ready():

@@ -32,6 +32,7 @@ from keras_snn.experiments.attempt import blocked
 from keras_snn.experiments.attempt import describe
 from keras_snn.experiments.checkpoint import packed
 from keras_snn.experiments.checkpoint import unpack
+from keras_snn.experiments.devices import check_there
 from keras_snn.experiments.provenance import provenance
 from keras_snn.experiments.registry import load_module
 from keras_snn.experiments.store import Store
@@ -367,8 +368,9 @@ class _Grid:
             try:
                 files, shared = self.ray.get(reference)
             except errors.RayTaskError as error:
-                if isinstance(error.cause, ImportError):
-                    raise ImportError(str(error.cause)) from error
+                for kind in (ImportError, ValueError):
+                    if isinstance(error.cause, kind):
+                        raise kind(str(error.cause)) from error
                 raise
             except errors.RayError as error:
                 row = self._lost(out, error)
@@ -399,7 +401,9 @@ class _Grid:
                 f"Received: it was lost {TRIES} times in a row: {error}"
             ) from error
         except RuntimeError as lost:
-            return self.store.fail(out.trial, lost, **provenance())
+            return self.store.fail(
+                out.trial, lost, **provenance(self.config.devices)
+            )
 
 
 def _epoch(names):
@@ -476,6 +480,7 @@ def _run(job):
             load_module(folder / name if text else name)
         store = _Scratch(folder, job, ray)
         _check_same(job, store)
+        check_there(job.config.devices)
         for name, content in ray.get(job.shared).items():
             _write(folder / "scores" / name, content)
         unfinished = store.begin(job.trial)

@@ -1,0 +1,69 @@
+"""One trial on several devices: `devices=2`, on four virtual CPUs."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_snn.experiments import recipe
+from keras_snn.experiments import run_grid
+from keras_snn.experiments import run_trial
+from keras_snn.experiments.store import Store
+
+JAX = keras.backend.backend() == "jax"
+on_jax = pytest.mark.skipif(not JAX, reason="Trials share devices on JAX alone")
+
+
+def quiet(line):
+    del line
+
+
+class KilledError(BaseException):
+    pass
+
+
+@on_jax
+def test_two_devices_train_as_one(tmp_path, trial_of):
+    # 143 images, so that the last batch of an epoch does not divide.
+    trial = trial_of("set", hard="none", data_ratio=0.11, epochs=2)
+    alone = run_trial(trial, tmp_path / "one", say=quiet)
+
+    def kill(line):
+        if "epoch 1/2" in line:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        run_trial(trial, tmp_path / "two", say=kill, devices=2)
+    together = run_trial(trial, tmp_path / "two", say=quiet, devices=2)
+    assert together["trial"] == alone["trial"]
+    assert together["device"] == f"2 x {alone['device']}"
+    assert together["layer_densities"] == alone["layer_densities"]
+    networks = [
+        Store(tmp_path / folder).network(trial).get_weights()
+        for folder in ("one", "two")
+    ]
+    for one, two in zip(*networks, strict=True):
+        np.testing.assert_array_equal(one != 0, two != 0)
+        np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+def test_devices_that_cannot_share_a_training(tmp_path, trial_of):
+    trial = trial_of("dense", sparsity=0.0, hard="none")
+    told = "of which there are 4" if JAX else "Only on JAX"
+    for run in (run_trial, lambda t, out, **on: run_grid([t], out, **on)):
+        with pytest.raises(ValueError, match=f"{told}|multiple of the dev"):
+            run(trial, tmp_path, devices=8)
+    with pytest.raises(ValueError, match="multiple.*=64, 3 devices"):
+        run_trial(trial, tmp_path, devices=3)
+    with pytest.raises(ValueError, match="`devices` must be an int >= 1"):
+        run_trial(trial, tmp_path, devices=0)
+    assert not list(tmp_path.glob("trials/*"))
+    presets = {
+        "quick": {
+            "method": ["dense"],
+            "sparsity": 0.5,
+            "dataset": "digits",
+            "model": "tiny",
+        }
+    }
+    settings = recipe.options("", presets, ["--devices", "2"])
+    assert settings.config["devices"] == 2
