@@ -53,7 +53,7 @@ $(OLDEST): test-oldest-%: $(OLDEST_VENV)/.%
 # What this package costs against its peers, into results/bench/, half an hour on
 # two quiet cores. ONLY="el2n corruptions", BACKEND=jax and QUICK=1 do less.
 bench: $(BENCH_VENV)/.peers
-	@QUICK=$(QUICK) $(BENCH_VENV)/bin/python -m benchmarks $(ONLY) \
+	@QUICK=$(QUICK) $(BENCH_VENV)/bin/python -m tools.bench $(ONLY) \
 	  --backends $(BACKEND)
 
 # The documentation, in site/: strict, so a broken link or name fails.
@@ -100,8 +100,8 @@ $(BENCH_VENV)/.made: pyproject.toml constraints.txt
 	touch $@
 
 # What does not install is listed, and the rest measured without it.
-$(BENCH_VENV)/.peers: $(BENCH_VENV)/.made benchmarks/peers.py
-	$(BENCH_VENV)/bin/python -m benchmarks.peers
+$(BENCH_VENV)/.peers: $(BENCH_VENV)/.made tools/bench/peers.py
+	$(BENCH_VENV)/bin/python -m tools.bench.peers
 	touch $@
 
 # A backend by itself: the extra `tensorflow` is for TFLite, too.

@@ -43,7 +43,7 @@ def imported_rooms(path):
 def test_every_room_is_in_the_table_once():
     listed = [room for row in rows() for room in row]
     there = {room_of(path) for path in PACKAGE.rglob("*.py")} - {"__init__"}
-    assert sorted(listed) == sorted(there | {"recipes", "benchmarks"})
+    assert sorted(listed) == sorted(there | {"recipes", "tools"})
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What XNNPACK computes sparse; each case was run in WebAssembly as well."""
+"""What XNNPACK computes sparse; networks of these kinds ran in WebAssembly."""
 
 import keras
 import pytest

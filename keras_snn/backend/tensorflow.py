@@ -160,10 +160,10 @@ def replicas(count):
         ValueError: if so many devices cannot share a training.
     """
     raise ValueError(
-        "Only on JAX do several devices train a trial as one does. A strategy "
-        "of TensorFlow reads batches ahead of the epoch that they are drawn "
-        "for, so it would train on others: set KERAS_BACKEND=jax, or run "
-        f"trials beside each other. Received: {count} devices"
+        "Only on JAX do several devices train a trial as one does. Under a "
+        "strategy of TensorFlow it came to other masks every time: set "
+        "KERAS_BACKEND=jax, or run trials beside each other. "
+        f"Received: {count} devices"
     )
 
 

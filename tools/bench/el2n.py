@@ -1,7 +1,7 @@
 """EL2N against the `predict` that it needs, of the same samples."""
 
-from benchmarks import frame
-from benchmarks import networks
+from tools.bench import frame
+from tools.bench import networks
 
 PAIRS = 11, 3
 

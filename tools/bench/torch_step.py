@@ -4,9 +4,9 @@ VGG16 at half its width, batch 32. Beside it the same dense: what Keras takes
 more than PyTorch alone is not ours.
 """
 
-from benchmarks import frame
-from benchmarks import networks
-from benchmarks import plain_torch
+from tools.bench import frame
+from tools.bench import networks
+from tools.bench import plain_torch
 
 BATCH_SIZE = 32
 STEPS = 2

@@ -10,7 +10,7 @@ so is theirs.
 import functools
 import itertools
 
-from benchmarks import frame
+from tools.bench import frame
 
 PAIRS = 5, 2
 PAIRS_OF_JAXPRUNER = 3, 1  # Which sorts all weights twice.

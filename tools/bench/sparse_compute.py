@@ -1,6 +1,6 @@
 """Layers that compute sparse, against dense ones and sparselab's.
 
-    KERAS_BACKEND=jax python -m benchmarks.sparse_compute --threads 1
+    KERAS_BACKEND=jax python -m tools.bench.sparse_compute --threads 1
 
 measures by itself any width, batch and sparsity, and prints dense over sparse:
 above 1 sparse is faster. `make bench` has sparse over the other, as everywhere,
@@ -10,10 +10,10 @@ on one core.
 import argparse
 import functools
 
-from benchmarks import frame
-from benchmarks import networks
-from benchmarks import plain_torch
-from benchmarks import results
+from tools.bench import frame
+from tools.bench import networks
+from tools.bench import plain_torch
+from tools.bench import results
 
 BATCHES = 4  # A round.
 PAIRS = 7, 3

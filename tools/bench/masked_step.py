@@ -13,8 +13,8 @@ import json
 import subprocess
 import sys
 
-from benchmarks import frame
-from benchmarks import networks
+from tools.bench import frame
+from tools.bench import networks
 
 PAIRS = 11, 3
 SPARSITY = 0.9

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from benchmarks import frame
+from tools.bench import frame
 
 PAIRS = 3, 2
 PROGRAM = """

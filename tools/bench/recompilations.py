@@ -4,8 +4,8 @@ SET changes all masks before every step but the first, in an epoch that follows
 one epoch, in which all is compiled. PyTorch runs eagerly and compiles nothing.
 """
 
-from benchmarks import frame
-from benchmarks import networks
+from tools.bench import frame
+from tools.bench import networks
 
 
 def traced():

@@ -4,8 +4,8 @@ Both begin at the image, so that they find the same, and both get the batch as
 an array and give the attacked one back as an array.
 """
 
-from benchmarks import frame
-from benchmarks import networks
+from tools.bench import frame
+from tools.bench import networks
 
 BATCH_SIZE = 64
 PAIRS = 7, 3

@@ -1,9 +1,9 @@
 """A group of benchmarks, in the process that measures it.
 
-    KERAS_BACKEND=jax python -m benchmarks.child masked_step
+    KERAS_BACKEND=jax python -m tools.bench.child masked_step
 
 It says what it does in lines that begin with `MARK`, JSON behind it: the row
-that begins, then what became of it. `python -m benchmarks` reads them.
+that begins, then what became of it. `python -m tools.bench` reads them.
 """
 
 import argparse
@@ -12,8 +12,8 @@ import json
 import sys
 import traceback
 
-from benchmarks import frame
-from benchmarks import peers
+from tools.bench import frame
+from tools.bench import peers
 
 MARK = "@benchmark "
 
@@ -48,7 +48,7 @@ def main():
     options = parser.parse_args()
     if options.cores:
         frame.use_cores(options.cores)
-    group = importlib.import_module(f"benchmarks.{options.group}")
+    group = importlib.import_module(f"tools.bench.{options.group}")
     for case in group.cases():
         row = {
             "name": case.name,

@@ -1,6 +1,6 @@
 """What users else write by hand in PyTorch: VGG16, and loops that train."""
 
-from benchmarks.networks import CLASSES
+from tools.bench.networks import CLASSES
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 

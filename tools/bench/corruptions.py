@@ -6,7 +6,7 @@ same constants, ImageNet-C's, so that they do the same work, on one core.
 
 import functools
 
-from benchmarks import frame
+from tools.bench import frame
 
 PAIRS = 5, 3
 SEVERITY = 3

@@ -7,9 +7,9 @@ written by hand in PyTorch, of the same network, dense, channels first.
 
 import functools
 
-from benchmarks import frame
-from benchmarks import networks
-from benchmarks import plain_torch
+from tools.bench import frame
+from tools.bench import networks
+from tools.bench import plain_torch
 
 PAIRS = 7, 3
 BATCH_SIZE = 64

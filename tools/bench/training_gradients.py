@@ -7,8 +7,8 @@ model and batch.
 
 import functools
 
-from benchmarks import frame
-from benchmarks import networks
+from tools.bench import frame
+from tools.bench import networks
 
 PAIRS = 11, 3
 BATCH_SIZE = 64

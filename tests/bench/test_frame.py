@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from benchmarks import __main__ as command
-from benchmarks import child
-from benchmarks import frame
-from benchmarks import peers
-from benchmarks import results
+from tools.bench import __main__ as command
+from tools.bench import child
+from tools.bench import frame
+from tools.bench import peers
+from tools.bench import results
 
 pytestmark = pytest.mark.once
 
@@ -213,7 +213,7 @@ def test_groups_run_once_a_backend():
     ],
 )
 def test_wrong_arguments(arguments, complaint, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments])
+    monkeypatch.setattr(sys, "argv", ["tools.bench", *arguments])
     with pytest.raises(SystemExit):
         command.chosen()
     assert complaint in capsys.readouterr().err

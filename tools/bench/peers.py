@@ -1,6 +1,6 @@
 """The packages that this one is compared with, each installed by itself.
 
-    python -m benchmarks.peers
+    python -m tools.bench.peers
 
 installs them into the environment of the Python that runs it, and notes there
 why one could not be: the rest is measured without it.
@@ -57,7 +57,7 @@ def check_installed(peer):
     reasons = json.loads(REASONS.read_text()) if REASONS.exists() else {}
     raise ImportError(
         f"{peer} is not installed: "
-        + reasons.get(peer, "run `python -m benchmarks.peers`")
+        + reasons.get(peer, "run `python -m tools.bench.peers`")
     )
 
 

@@ -7,8 +7,8 @@ it: what Keras 3 itself takes more or less than tf_keras is not ours.
 
 import itertools
 
-from benchmarks import frame
-from benchmarks import networks
+from tools.bench import frame
+from tools.bench import networks
 
 BATCH_SIZE = 64
 STEPS = 4

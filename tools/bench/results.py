@@ -9,10 +9,10 @@ import re
 import subprocess
 from pathlib import Path
 
-from benchmarks import frame
-from benchmarks import peers
+from tools.bench import frame
+from tools.bench import peers
 
-HOME = Path(__file__).parents[1]
+HOME = Path(__file__).parents[2]
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "numba")
 HEAD = """\
 # What it costs, against peers
@@ -54,7 +54,7 @@ def machine():
 def code():
     """A digest of what is run."""
     digest = hashlib.sha256()
-    for folder in ("keras_snn", "benchmarks"):
+    for folder in ("keras_snn", "tools/bench"):
         for path in sorted((HOME / folder).rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:8]

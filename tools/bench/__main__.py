@@ -1,6 +1,6 @@
 """Measures what this package costs against its peers: `make bench`.
 
-    python -m benchmarks masked_step corruptions --backends jax torch
+    python -m tools.bench masked_step corruptions --backends jax torch
 
 Each group runs in a process of its own, once a backend. What is measured is
 kept in one results file, `results.json`, and its table, `table.md`, as soon as
@@ -17,9 +17,9 @@ import sys
 import threading
 from pathlib import Path
 
-from benchmarks import frame
-from benchmarks import results
-from benchmarks.child import MARK
+from tools.bench import frame
+from tools.bench import results
+from tools.bench.child import MARK
 
 BACKENDS = ("tensorflow", "jax", "torch")
 MINUTES = 30  # A process.
@@ -66,7 +66,7 @@ def processes(groups, backends):
 
 def messages(group, backend, done, log, environment):
     """What a process says, as it says it, and its exit code at the end."""
-    command = [sys.executable, "-u", "-m", "benchmarks.child", group]
+    command = [sys.executable, "-u", "-m", "tools.bench.child", group]
     command += ["--done", json.dumps([[r["name"], r["peer"]] for r in done])]
     if GROUPS[group].cores:
         command += ["--cores", str(GROUPS[group].cores)]
