@@ -10,7 +10,12 @@ from keras_snn.experiments.registry import claimed
 from keras_snn.experiments.trial import TYPES
 
 # Names of fields in titles, where they are not their own.
-WORDS = {"data_ratio": "data ratio", "requested_sparsity": "sparsity"}
+WORDS = {
+    "data_ratio": "data ratio",
+    "requested_sparsity": "sparsity",
+    "el2n_epoch": "EL2N epoch",
+    "el2n_models": "EL2N models",
+}
 
 
 def setting_names():
@@ -24,6 +29,25 @@ def setting_names():
     tables = (MODELS, KINDS)
     options = [o for t in tables for row in t.values() for o in row.options]
     return list(dict.fromkeys([*fields, *options]))
+
+
+def setting(row, name):
+    """What a row has under a name of `setting_names`.
+
+    None where that does not matter to its network or kind of hard samples:
+    what is drawn at random has no epoch of scores.
+    """
+    for field, table in (("model", MODELS), ("hard", KINDS)):
+        own = table.get(row.get(field))
+        if own is None:
+            continue
+        options = {option for each in table.values() for option in each.options}
+        of_others = options - set(own.options)
+        if own.fields is not None:
+            of_others |= claimed(table) - set(own.fields)
+        if name in of_others:
+            return None
+    return row.get(name)
 
 
 def varying(rows, names):
@@ -47,10 +71,15 @@ def panels(results, *, by_sparsity=False):
     names = ["data_ratio", *(name for name in names if name != "data_ratio")]
     found = {}
     for row in results:
-        found.setdefault(tuple(row.get(n) for n in names), []).append(row)
+        values = tuple(setting(row, name) for name in names)
+        found.setdefault(values, []).append(row)
     titled = {}
     for values, rows in found.items():
-        title = ", ".join(map(in_words, names, values))
+        title = ", ".join(
+            in_words(name, value)
+            for name, value in zip(names, values, strict=True)
+            if value is not None
+        )
         sparsities = {
             row["requested_sparsity"]: None
             for row in rows

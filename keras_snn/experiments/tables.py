@@ -7,6 +7,7 @@ from keras_snn.experiments.grouping import accuracies
 from keras_snn.experiments.grouping import mean_and_deviation
 from keras_snn.experiments.grouping import panels
 from keras_snn.experiments.grouping import series
+from keras_snn.experiments.grouping import setting
 from keras_snn.experiments.grouping import setting_names
 from keras_snn.experiments.grouping import varying
 
@@ -52,8 +53,8 @@ def columns_of(results):
     return {
         "Method": lambda line, rows: line.label,
         **{
-            WORDS.get(name, name.replace("_", " ")).capitalize(): (
-                lambda line, rows, name=name: _number(rows[0].get(name))
+            heading(name): (
+                lambda line, rows, name=name: _number(setting(rows[0], name))
             )
             for name in settings
         },
@@ -76,7 +77,15 @@ def columns_of(results):
     }
 
 
+def heading(name):
+    """A setting's name, as the head of a column."""
+    words = WORDS.get(name, name.replace("_", " "))
+    return words[0].upper() + words[1:]
+
+
 def _number(value):
+    if value is None:
+        return ""
     return f"{value:g}" if isinstance(value, float) else value
 
 

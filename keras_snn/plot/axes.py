@@ -1,6 +1,7 @@
 """What all figures share: panels, a legend, files."""
 
 import math
+import textwrap
 from pathlib import Path
 
 from keras_snn.extras import require
@@ -64,7 +65,7 @@ def panel_axes(titles, title, *, rows=None):
     for axis in every[count:]:
         axis.remove()
     for axis, text in zip(every, titles, strict=False):
-        axis.set_title(text, fontsize=10)
+        axis.set_title(textwrap.fill(text, int(12 * size[0])), fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
     return figure, every[:count]
 

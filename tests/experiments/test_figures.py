@@ -3,6 +3,7 @@ import pytest
 
 from keras_snn.experiments import figures
 from keras_snn.experiments import tables
+from keras_snn.experiments.grouping import panels
 
 pytestmark = pytest.mark.once
 
@@ -94,6 +95,25 @@ def test_a_panel_for_each_severity():
     figure = figures.accuracy_lines(rows, "title")
     titles = [axis.get_title() for axis in figure.axes]
     assert titles == [f"data ratio 1, severity {s}" for s in (2, 4, 6)]
+
+
+def test_a_title_says_what_matters_to_its_samples():
+    rows = [
+        result("set") | {"hard": hard, "el2n_epoch": epoch, "subset": subset}
+        for hard, epoch, subset in (
+            ("el2n", 2, "hardest"),
+            ("el2n", 2, "easiest"),
+            ("none", 20, "hardest"),
+        )
+    ]
+    found = [title.partition("hard ")[2] for title in panels(rows)]
+    assert found == [
+        "el2n, EL2N epoch 2, subset hardest",
+        "el2n, EL2N epoch 2, subset easiest",
+        "none",
+    ]
+    for axis in figures.density_lines(rows, "title").axes:
+        assert max(map(len, axis.get_title().split("\n"))) <= 52
 
 
 def test_many_panels_make_a_grid_each_with_its_own_axis():
