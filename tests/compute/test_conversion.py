@@ -1,3 +1,5 @@
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -6,8 +8,11 @@ from keras import ops
 
 import keras_snn
 from keras_snn import schedules
+from keras_snn.compute import conversion
+from keras_snn.compute import timing
 from keras_snn.compute.sparse_conv import SparseConv2D
 from keras_snn.compute.sparse_dense import SparseDense
+from keras_snn.compute.sparse_layer import SparseLayer
 from keras_snn.masking.mask_state import masked_weights
 
 X = np.random.default_rng(0).normal(size=(6, 6, 6, 4)).astype("float32")
@@ -246,6 +251,10 @@ def test_sparsify_computes_sparse(masked):
     [
         (lambda m: keras_snn.to_sparse(m, "some"), "`policy` must be one of"),
         (
+            lambda m: keras_snn.to_sparse(m, "measured", batch_size=0),
+            "`batch_size` must be",
+        ),
+        (
             lambda m: keras_snn.to_sparse(
                 keras_snn.sparsify(dense_model(), 0.3)
             ),
@@ -292,6 +301,28 @@ def test_sparsify_computes_sparse(masked):
 def test_refused(masked, change, match):
     with pytest.raises(ValueError, match=match):
         change(masked)
+
+
+def test_what_is_measured_to_be_faster_computes_sparse(masked, monkeypatch):
+    seen = {}
+
+    def speedup(dense, sparse, shape, batch_size):
+        assert shape[-1] and batch_size == 4
+        ratio = timing.speedup(dense, sparse, shape, batch_size)
+        assert 0 < ratio < 1000
+        seen[dense.name] = sparse
+        return 2.0 if dense.name == "last" else 0.5
+
+    monkeypatch.setattr(
+        conversion, "timing", types.SimpleNamespace(speedup=speedup)
+    )
+    model = keras_snn.to_sparse(masked, "measured", batch_size=4)
+    sparse = [p for p, k in kinds(model).items() if issubclass(k, SparseLayer)]
+    assert sparse == ["last/kernel"]  # Small as it is.
+    assert seen.keys() >= {"hidden", "last"}
+    assert "slower: 0.50 of dense speed" in str(keras_snn.summary(model))
+    for path, mask in keras_snn.get_masks(masked).items():
+        np.testing.assert_array_equal(mask, keras_snn.get_masks(model)[path])
 
 
 def test_a_penalty_on_activations_stays():
