@@ -291,7 +291,7 @@ def loss_function(
             *state, x, training=training, return_losses=True
         )
         if largest is not None:
-            _check_classes(*largest, outputs)
+            _check_classes(*largest, y, outputs)
         if temperature != 1:
             outputs = keras.tree.map_structure(
                 lambda output: output / temperature, outputs
@@ -331,8 +331,14 @@ def _class_range(loss, y):
     return y.min(), y.max()
 
 
-def _check_classes(low, high, outputs):
+def _check_classes(low, high, y, outputs):
     classes = outputs.shape[-1]
+    if len(y.shape) == len(outputs.shape) and y.shape[-1] != 1:
+        raise ValueError(
+            "Labels must be one class a sample for a loss that takes labels: "
+            "one-hot ones need CategoricalCrossentropy. Received: y of shape "
+            f"{tuple(y.shape)}, outputs of shape {tuple(outputs.shape)}"
+        )
     if low < 0 or high >= classes:
         raise ValueError(
             f"Labels must be in [0, {classes}), one for each output, or the "

@@ -328,3 +328,13 @@ def test_labels_are_those_of_the_outputs(start):
         from_logits=True, ignore_class=-1
     )
     snip(model, X, labels - 1, 0.5, loss=ignoring)
+
+
+def test_one_hot_labels_are_no_labels():
+    model = linear()
+    labels = np.arange(8) % 3
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    one_hot = np.eye(3, dtype="float32")[labels]
+    with pytest.raises(ValueError, match="one-hot ones need .*shape .8, 3.,"):
+        snip(model, X, one_hot, 0.5, loss=loss)
+    snip(model, X, labels[:, None], 0.5, loss=loss)
