@@ -11,7 +11,7 @@ from keras_snn.experiments.grouping import setting
 from keras_snn.experiments.grouping import setting_names
 from keras_snn.experiments.grouping import varying
 
-WIDTH = 120
+WIDTH = 140
 
 
 def text(results):
