@@ -95,8 +95,10 @@ class Claim:
     def __str__(self):
         verdict = self.verdict
         if verdict == "undecided":
-            needed = self.seeds_needed or f"more than {MOST_SEEDS}"
-            verdict += f", about {needed} seeds needed"
+            about = f"about {self.seeds_needed}"
+            if self.seeds_needed is None:
+                about = f"more than {MOST_SEEDS}"
+            verdict += f", {about} seeds needed"
         return f"{self.text}, {self.panel}: {verdict}"
 
 
@@ -267,9 +269,14 @@ def seeds_needed(effect, level=0.05, power=0.8):
     def enough(seeds):
         return power_of(effect, seeds, level, alternative="larger") >= power
 
-    if not effect > 0 or not enough(MOST_SEEDS):
+    if not effect > 0:
         return None
-    low, high = 1, MOST_SEEDS
+    low, high = 1, 2
+    # Upwards: the power of many seeds more than enough may come out as NaN.
+    while not enough(high):
+        if high == MOST_SEEDS:
+            return None
+        low, high = high, min(2 * high, MOST_SEEDS)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)

@@ -124,6 +124,9 @@ def test_seeds_needed_have_the_power():
     assert seeds_needed(0.0) is None
     assert seeds_needed(0.001) is None
     assert seeds_needed(100.0) == 2
+    # Also where SciPy's power of 1,000 seeds is NaN.
+    found = [seeds_needed(n / 100) for n in range(10, 300)]
+    assert found == sorted(found, reverse=True) and None not in found
 
 
 def test_holm_is_that_of_statsmodels():
