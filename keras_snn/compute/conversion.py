@@ -79,7 +79,8 @@ def to_sparse(model, policy="auto", *, batch_size=32):
     """
     if policy not in POLICIES:
         raise ValueError(
-            f"Argument `policy` must be one of {POLICIES}. "
+            f"Argument `policy` must be one of {POLICIES}, or nothing says "
+            "which layers are to compute sparse. "
             f"Received: {policy=!r}"
         )
     check_integer("batch_size", batch_size, 1, "of the step that is timed")
