@@ -1,7 +1,10 @@
 """Gradients and compilation on TensorFlow."""
 
+import contextlib
+import functools
 import math
 
+import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
@@ -143,6 +146,7 @@ def device():
     return "cpu"
 
 
+@functools.cache
 def replicas(count):
     """The first devices, as what shares a training.
 
@@ -159,12 +163,71 @@ def replicas(count):
     Raises:
         ValueError: if so many devices cannot share a training.
     """
-    raise ValueError(
-        "Only on JAX do several devices train a trial as one does. Under a "
-        "strategy of TensorFlow it came to other masks every time: set "
-        "KERAS_BACKEND=jax, or run trials beside each other. "
-        f"Received: {count} devices"
-    )
+    gpus = tf.config.list_logical_devices("GPU")
+    there = gpus or tf.config.list_logical_devices("CPU")
+    names = [device.name for device in there]
+    if count > len(names):
+        raise ValueError(
+            "There must be as many devices as are to share a training. "
+            f"Received: {count}, of which there are {len(names)}: {names}. "
+            "One CPU is made several by "
+            "tf.config.set_logical_device_configuration, before it computes"
+        )
+    # Collectives, the default, take all strategies of a process for one.
+    reduction = None if gpus else tf.distribute.ReductionToOneDevice()
+    return _Replicas(tf.distribute.MirroredStrategy(names[:count], reduction))
+
+
+class _Replicas:
+    def __init__(self, strategy):
+        self._strategy = strategy
+
+    def scope(self):
+        return self._strategy.scope()
+
+    @contextlib.contextmanager
+    def sharing(self, layers, batches):
+        drawing = sorted(
+            {
+                layer.name
+                for layer in layers
+                for variable in layer.variables
+                if variable.name == "seed_generator_state"
+            }
+        )
+        if drawing:
+            raise ValueError(
+                "A training that devices share on TensorFlow must draw nothing "
+                "at random within a step, or each draws the same for its own "
+                "part of a batch, and trains another network than one device "
+                "does: set KERAS_BACKEND=jax. Received: random draws of "
+                f"{drawing}"
+            )
+        apart = [
+            layer
+            for layer in layers
+            if isinstance(layer, keras.layers.BatchNormalization)
+            and not layer.synchronized
+        ]
+        for layer in apart:
+            layer.synchronized = True
+        try:
+            yield self._strategy.distribute_datasets_from_function(
+                lambda _: batches.flat_map(self._split)
+            )
+        finally:  # Other backends do not load it so.
+            for layer in apart:
+                layer.synchronized = False
+
+    def _split(self, *batch):
+        """A dataset of the parts of a batch, one for each replica."""
+        count = self._strategy.num_replicas_in_sync
+
+        def split(part):
+            size = tf.shape(part)[0] // count
+            return tf.reshape(part, [count, size, *part.shape[1:]])
+
+        return tf.data.Dataset.from_tensor_slices(tuple(map(split, batch)))
 
 
 def map_batch(function, model, data):

@@ -147,9 +147,9 @@ def replicas(count):
         ValueError: if so many devices cannot share a training.
     """
     raise ValueError(
-        "Only on JAX do several devices train a trial as one does. Keras "
-        "distributes nothing on PyTorch: set KERAS_BACKEND=jax, or run trials "
-        f"beside each other. Received: {count} devices"
+        "Keras shares a training between devices on JAX and TensorFlow alone, "
+        "and distributes nothing on PyTorch: set KERAS_BACKEND=jax, or run "
+        f"trials beside each other. Received: {count} devices"
     )
 
 

@@ -24,6 +24,7 @@ def augmented(
     shuffle=True,
     seed=0,
     initial_epoch=0,
+    endless=False,
 ):
     """Batches for `fit`, on any backend, with each image changed at random.
 
@@ -32,6 +33,12 @@ def augmented(
     defaults are those of "Are Sparse Neural Networks Better Hard Sample
     Learners?" (arXiv 2409.09196), which for adversarial training on CIFAR-100
     adds `rotation=15`.
+
+    An epoch counts as passed when its last batch is handed out. A strategy of
+    TensorFlow takes batches before they are trained on, and Keras takes some
+    within it before training: with few batches an epoch, training would begin
+    at a later epoch, by when they happened to be taken. With `endless=True`
+    nothing is counted: every pass is all epochs, one after the other.
 
     Args:
         x: Float images in [0, 1] of shape (images, rows, cols, channels).
@@ -46,6 +53,8 @@ def augmented(
         seed: Int >= 0. One seed is one sequence of epochs.
         initial_epoch: Int >= 0, the first epoch of that sequence: what `fit`
             is told when it resumes a run.
+        endless: Whether one pass goes through that sequence from there on,
+            without an end: tell `fit` the `steps_per_epoch`.
 
     Returns:
         A `tf.data.Dataset` of pairs `(images, labels)`, float32 in [0, 1].
@@ -58,6 +67,15 @@ def augmented(
 
     >>> train, validation, _ = keras_snn.datasets.load("cifar10")
     >>> model.fit(augmented(*train), epochs=200, shuffle=False)
+
+    and for a model within a strategy of TensorFlow:
+
+    >>> model.fit(
+    ...     augmented(*train, batch_size=128, endless=True),
+    ...     epochs=200,
+    ...     steps_per_epoch=math.ceil(len(train.y) / 128),
+    ...     shuffle=False,
+    ... )
     """
     x, y = np.asarray(x), np.asarray(y)
     _check_pairs(x, y)
@@ -77,9 +95,9 @@ def augmented(
     steps = math.ceil(len(x) / batch_size)
     with tf.device("CPU"):
         images, labels = tf.constant(x, "float32"), tf.constant(y)
-        epoch = tf.Variable(initial_epoch, dtype="int64", trainable=False)
+        passed = tf.Variable(initial_epoch, dtype="int64", trainable=False)
 
-    def one_epoch(_):
+    def one_epoch(epoch):
         key = tf.stack([tf.constant(seed, "int64"), epoch])
         order = tf.range(len(x))
         if shuffle:
@@ -97,16 +115,19 @@ def augmented(
         return batch, tf.gather(labels, rows)
 
     def count_epoch(step, batch):
-        epoch.assign_add(tf.cast(step == steps - 1, "int64"))
+        passed.assign_add(tf.cast(step == steps - 1, "int64"))
         return batch
 
+    if endless:
+        epochs = tf.data.Dataset.range(initial_epoch, tf.int64.max)
+        return epochs.flat_map(one_epoch).prefetch(tf.data.AUTOTUNE)
     # The epoch ends when its last batch is handed out, not when it is
     # prefetched: so nothing may be prefetched after `count_epoch`.
     options = tf.data.Options()
     options.experimental_optimization.inject_prefetch = False
     return (
         tf.data.Dataset.range(1)
-        .flat_map(one_epoch)
+        .flat_map(lambda _: one_epoch(passed))
         .prefetch(tf.data.AUTOTUNE)
         .enumerate()
         .map(count_epoch)

@@ -48,7 +48,8 @@ class RunConfig:
             builds on.
         checkpoint_interval: Epochs between checkpoints.
         devices: How many devices share each training, the first that there
-            are: on JAX alone. The batch size must be a multiple.
+            are: on JAX, or on TensorFlow where no step draws at random. The
+            batch size must be a multiple.
         tensorboard: Folder for TensorBoard, where each trial has one. None for
             none.
         callbacks: Called as `callbacks(trial)`; gives callbacks of your own

@@ -96,7 +96,4 @@ class Devices:
                 for part in batch
             )
 
-        # In parallel, batches would be made ahead of the epoch they are of.
-        options = tf.data.Options()
-        options.experimental_optimization.map_parallelization = False
-        return batches.map(repeated).with_options(options)
+        return batches.map(repeated)

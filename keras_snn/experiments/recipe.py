@@ -92,7 +92,7 @@ def options(doc, presets, arguments=None, name=None):
         metavar="N",
         default=1,
         help="let the first N GPUs (or CPUs, where there is none) share each "
-        "training, on JAX",
+        "training, on JAX or TensorFlow",
     )
     add("--tensorboard", metavar="FOLDER")
     add("--drop-networks", action="store_true", help="keep results alone")

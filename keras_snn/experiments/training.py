@@ -100,6 +100,7 @@ def train(
         rotation=trial.rotation,
         seed=trial.seed,
         initial_epoch=done,
+        endless=True,  # Devices may take batches ahead of training.
     )
     with devices.sharing(trainer, batches) as shared:
         trainer.fit(
@@ -110,6 +111,7 @@ def train(
                 len(validation.y), trial.batch_size
             ),
             epochs=trial.epochs,
+            steps_per_epoch=-(-len(x) // trial.batch_size),
             initial_epoch=done,
             callbacks=[
                 *method.callbacks(trial, x, y),

@@ -119,6 +119,16 @@ def test_a_pass_that_is_broken_off_is_no_epoch():
     assert same(epoch(data), epoch(augmented(x, y, 8)))
 
 
+def test_an_endless_pass_is_one_epoch_after_the_other():
+    x, y = images(30), np.arange(30)
+    data = augmented(x, y, 8)
+    epochs = [epoch(data) for _ in range(3)]
+    endless = augmented(x, y, 8, initial_epoch=1, endless=True)
+    for _ in range(2):
+        assert same(epoch(endless.take(4)), epochs[1])
+        assert same(epoch(endless.skip(4).take(4)), epochs[2])
+
+
 @pytest.mark.parametrize("batch_size", [8, 64])
 def test_resumed_fit_sees_what_an_undisturbed_one_sees(batch_size):
     x, y = images(40), RNG.integers(0, 3, 40)

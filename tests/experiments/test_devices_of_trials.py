@@ -9,8 +9,7 @@ from keras_snn.experiments import run_grid
 from keras_snn.experiments import run_trial
 from keras_snn.experiments.store import Store
 
-JAX = keras.backend.backend() == "jax"
-on_jax = pytest.mark.skipif(not JAX, reason="Trials share devices on JAX alone")
+BACKEND = keras.backend.backend()
 
 
 def quiet(line):
@@ -21,7 +20,9 @@ class KilledError(BaseException):
     pass
 
 
-@on_jax
+@pytest.mark.skipif(
+    BACKEND == "torch", reason="Keras distributes nothing on it"
+)
 def test_two_devices_train_as_one(tmp_path, trial_of):
     # 143 images, so that the last batch of an epoch does not divide.
     trial = trial_of("set", hard="none", data_ratio=0.11, epochs=2)
@@ -48,7 +49,7 @@ def test_two_devices_train_as_one(tmp_path, trial_of):
 
 def test_devices_that_cannot_share_a_training(tmp_path, trial_of):
     trial = trial_of("dense", sparsity=0.0, hard="none")
-    told = "of which there are 4" if JAX else "Only on JAX"
+    told = "distributes nothing" if BACKEND == "torch" else "there are 4"
     for run in (run_trial, lambda t, out, **on: run_grid([t], out, **on)):
         with pytest.raises(ValueError, match=f"{told}|multiple of the dev"):
             run(trial, tmp_path, devices=8)
@@ -67,3 +68,10 @@ def test_devices_that_cannot_share_a_training(tmp_path, trial_of):
     }
     settings = recipe.options("", presets, ["--devices", "2"])
     assert settings.config["devices"] == 2
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="JAX draws for the batch")
+def test_draws_within_a_step_of_several_devices(tmp_path, trial_of):
+    trial = trial_of("dense", sparsity=0.0)
+    with pytest.raises(ValueError, match="at random.*\\['adversarial'\\]"):
+        run_trial(trial, tmp_path, say=quiet, devices=2)
