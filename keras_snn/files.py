@@ -2,9 +2,10 @@
 
 import contextlib
 import csv
+import hashlib
 import json
 import os
-import tempfile
+import uuid
 from pathlib import Path
 
 
@@ -21,17 +22,11 @@ def written(path):
     """
     path = Path(path)
     suffix = "".join(path.suffixes)
-    descriptor, name = tempfile.mkstemp(
-        suffix, f".{path.name.removesuffix(suffix)}-", path.parent
-    )
-    os.close(descriptor)
-    temporary = Path(name)
+    stem = path.name.removesuffix(suffix)
+    temporary = path.with_name(f".{stem}-{uuid.uuid4().hex[:12]}{suffix}")
+    temporary.open("x").close()
     try:
         yield temporary
-        # As open() would have made it, not for its owner alone.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
         _flush(temporary)
         os.replace(temporary, path)
         _flush(path.parent)
@@ -90,8 +85,23 @@ def write_json(path, value):
 
 
 def read_json(path):
-    """What a JSON file holds."""
-    return json.loads(Path(path).read_text())
+    """What a JSON file holds.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is no JSON; the file is named.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} must hold JSON. Reading it: {error}"
+        ) from error
+
+
+def digest(content):
+    """What tells bytes apart: their SHA-256, in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def write_csv(path, rows):

@@ -20,6 +20,14 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000])
+def test_what_is_no_json_is_named(tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.json must hold JSON"):
+        files.read_json(path)
+
+
 def test_rows_with_different_keys(tmp_path):
     files.write_csv(tmp_path / "a.csv", [{"a": 1}, {"a": 2, "b": 3}])
     assert (tmp_path / "a.csv").read_text().split() == ["a,b", "1,", "2,3"]

@@ -44,7 +44,8 @@ def load_cifar_c(folder, corruption, severity):
         Images, uint8 (n, height, width, 3), and labels, int64 (n,).
 
     Raises:
-        ValueError: If a file is truncated or has another layout.
+        ValueError: If a file is truncated or has another layout. A damaged
+            pixel is not found: the files have no checksum.
         FileNotFoundError: If a file is missing.
 
     Example:
@@ -72,6 +73,12 @@ def load_cifar_c(folder, corruption, severity):
             f"Received: shape {labels.shape}, {labels.dtype}"
         )
     n = len(images) // _LEVELS
+    if (labels.reshape(_LEVELS, n) != labels[:n]).any():
+        raise ValueError(
+            "labels.npy must hold the same labels for each of the five "
+            "severities, which are of the same images, or some are wrong. "
+            f"Received: others in {folder}"
+        )
     rows = slice((severity - 1) * n, severity * n)
     return np.array(images[rows]), np.array(labels[rows], np.int64)
 
@@ -202,7 +209,7 @@ def _open(path):
         )
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except Exception as error:  # Damage may raise anything.
         raise ValueError(
             f"{path.name} must be a whole NumPy array; this one is truncated "
             f"or another format. Received: {path}"

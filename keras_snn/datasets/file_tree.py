@@ -4,8 +4,6 @@ import contextlib
 import zipfile
 from pathlib import PurePosixPath
 
-from keras_snn.datasets.npz import DAMAGE
-
 # Much more than any text or image of a data set of small images; what says it
 # is larger, once unpacked, is there to fill the memory.
 LARGEST_BYTES = 2**24
@@ -34,7 +32,7 @@ def file_tree(path):
         return
     try:
         archive = zipfile.ZipFile(path)
-    except DAMAGE as error:
+    except Exception as error:  # Damage may raise anything.
         raise ValueError(
             f"{path} must be a folder or an undamaged zip archive. Reading "
             f"it: {error}"
@@ -72,7 +70,7 @@ class FileTree:
         """
         try:
             return self._read(self._files[name])
-        except DAMAGE as error:
+        except Exception as error:  # Damage may raise anything.
             raise ValueError(
                 f"{name} in {self.path} must be an undamaged file. Reading "
                 f"it: {error}"

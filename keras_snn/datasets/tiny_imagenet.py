@@ -211,7 +211,7 @@ def decoded(tree, files):
                 if image.size != IMAGE_SHAPE[:2]:
                     raise ValueError(f"it has {image.size} pixels")
                 pixels[:] = np.asarray(image.convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
+        except Exception as error:  # Damage may raise anything.
             raise ValueError(
                 f"{name} in {tree.path} must be an undamaged JPEG of 64x64 "
                 f"pixels. Reading it: {error}"

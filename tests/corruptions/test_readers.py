@@ -82,6 +82,22 @@ def test_other_labels_are_refused(folder, labels):
         load_cifar_c(folder, "fog", 1)
 
 
+def test_labels_that_differ_between_severities_are_refused(folder):
+    labels = np.load(folder / "labels.npy")
+    labels[8] ^= 1
+    np.save(folder / "labels.npy", labels)
+    with pytest.raises(ValueError, match="same labels for each of the five"):
+        load_cifar_c(folder, "fog", 1)
+
+
+def test_a_damaged_header_is_named(folder):
+    content = (folder / "fog.npy").read_bytes()
+    # A tokenize.TokenError.
+    (folder / "fog.npy").write_bytes(content.replace(b"}", b"{", 1))
+    with pytest.raises(ValueError, match="fog.npy must be a whole NumPy array"):
+        load_cifar_c(folder, "fog", 1)
+
+
 def test_objects_are_not_unpickled(folder):
     np.save(folder / "fog.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(ValueError, match="whole NumPy array"):

@@ -79,7 +79,15 @@ def test_plain_npy_file(tmp_path):
         read_npz(tmp_path / "data.npy")
 
 
-@pytest.mark.parametrize("junk", [b"", b"junk", b"\x93NUMPY\x01\x00\x02\x00{}"])
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"",
+        b"junk",
+        b"\x93NUMPY\x01\x00\x02\x00{}",
+        b"\x93NUMPY\x01\x00\x02\x00{(",  # A tokenize.TokenError.
+    ],
+)
 def test_members_that_are_no_arrays(tmp_path, junk):
     with zipfile.ZipFile(tmp_path / "data.npz", "w") as archive:
         for key in KEYS:
@@ -97,6 +105,18 @@ def test_array_shorter_than_its_member(tmp_path):
             archive.writestr(name, member + b"more")
     with pytest.raises(ValueError, match="longer than its header"):
         read_npz(tmp_path / "data.npz")
+
+
+def test_damage_of_another_compression(tmp_path):
+    path = tmp_path / "data.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        for key in KEYS:
+            archive.writestr(f"{key}.npy", bytes(200))
+    content = bytearray(path.read_bytes())
+    content[len("x_train.npy") + 50] ^= 255  # An lzma.LZMAError.
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"data\.npz must be an undamaged"):
+        read_npz(path)
 
 
 class Exploit:

@@ -283,6 +283,14 @@ def test_member_that_would_fill_the_memory(tmp_path):
         read(path)
 
 
+def test_image_that_would_fill_the_memory(tmp_path):
+    content, large = files(train=2), bytearray(jpeg(0))
+    where = large.index(b"\xff\xc0") + 5  # Height and width.
+    large[where : where + 4] = b"\xff" * 4
+    with pytest.raises(ValueError, match=f"{IMAGE} in .*decompression bomb"):
+        read(zipped(tmp_path, {**content, IMAGE: bytes(large)}))
+
+
 def test_no_data(tmp_path):
     for path in (tmp_path, tmp_path / "none.zip"):
         with pytest.raises(FileNotFoundError, match="Received: data_dir="):
