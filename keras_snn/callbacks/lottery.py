@@ -150,9 +150,9 @@ class LotteryTicket(keras.callbacks.Callback):
             The masks, a dict of weight path to bool array.
 
         Raises:
-            ValueError: If there is nothing remembered, the model is another,
-                the sparsity is out of range or a weight cannot have the
-                pattern. Nothing has changed then.
+            ValueError: If there is nothing remembered, or its file is damaged,
+                the model is another, the sparsity is out of range or a weight
+                cannot have the pattern. Nothing has changed then.
         """
         check_scope(scope)
         beginning = self._beginning(model)
@@ -187,7 +187,7 @@ class LotteryTicket(keras.callbacks.Callback):
         remembered = self._remembered
         if remembered is None and self.filepath is not None:
             if os.path.exists(self.filepath):
-                remembered = load_snapshot(self.filepath)
+                remembered = load_snapshot(self.filepath).arrays
         if remembered is None:
             raise ValueError(
                 "A ticket is rewound to a point that it remembers: fit the "

@@ -1,18 +1,16 @@
 """Training that goes on where it was stopped, as if it never had been."""
 
+import json
 import math
 import time
 import warnings
 
 import keras
 
-from keras_snn.files import read_json
-from keras_snn.files import write_json
 from keras_snn.files import written
 from keras_snn.flops import layer_densities
 from keras_snn.masking.mask_state import method_state
 from keras_snn.masking.snapshot import load_snapshot
-from keras_snn.masking.snapshot import load_state
 from keras_snn.masking.snapshot import restore
 from keras_snn.masking.snapshot import save_snapshot
 from keras_snn.masking.snapshot import snapshot
@@ -29,12 +27,15 @@ class EpochCheckpoint(keras.callbacks.Callback):
     Args:
         folder: A `pathlib.Path` of an existing folder.
         interval: Epochs between checkpoints.
+        of: What is trained, a str: a checkpoint of anything else is not gone
+            on from.
     """
 
-    def __init__(self, folder, interval=1):
+    def __init__(self, folder, interval=1, of=""):
         super().__init__()
         self.folder = folder
         self.interval = interval
+        self.of = of
         self.rows = []
 
     def resume(self, model):
@@ -47,14 +48,17 @@ class EpochCheckpoint(keras.callbacks.Callback):
             How many epochs are done.
         """
         for path in sorted(self.folder.glob("epoch-*.npz"), reverse=True):
-            done = int(path.stem.partition("-")[2])
             try:
-                rows = read_json(path.with_suffix(".json"))
-                if len(rows) != done:
-                    raise ValueError(f"it tells of {len(rows)} epochs")
-                arrays, kept = load_snapshot(path), load_state(path)
+                saved = load_snapshot(path)
+                about = json.loads(saved.about)
+                rows, done = about["rows"], int(path.stem.partition("-")[2])
+                if (about["of"], len(rows)) != (self.of, done):
+                    raise ValueError(
+                        f"it is of {about['of']!r} after {len(rows)} epochs, "
+                        f"not of {self.of!r} after {done}"
+                    )
                 model.optimizer.build(model.trainable_variables)
-                restore(model, arrays)
+                restore(model, saved.arrays)
             except Exception as error:
                 warnings.warn(
                     f"{path} cannot be gone on from, so training begins "
@@ -64,7 +68,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
                 continue
             state = method_state(model)
             state.clear()
-            state.update(kept)
+            state.update(saved.state)
             self.rows = rows
             return done
         return 0
@@ -95,9 +99,9 @@ class EpochCheckpoint(keras.callbacks.Callback):
 
     def _save(self, done):
         path = self.folder / f"epoch-{done:06d}.npz"
-        write_json(path.with_suffix(".json"), self.rows)
+        about = json.dumps({"of": self.of, "rows": self.rows})
         state = method_state(self.model)
-        save_snapshot(path, snapshot(self.model), state)
+        save_snapshot(path, snapshot(self.model), state, about)
         for older in self.folder.glob("epoch-*"):
             if older.stem < path.stem:
                 older.unlink()
@@ -115,7 +119,7 @@ def unpack(folder, files):
         folder: A `pathlib.Path` of an existing folder.
         files: What `packed` returned elsewhere.
     """
-    for name in sorted(files):  # JSON first: one without it is of no use.
+    for name in files:
         with written(folder / name) as temporary:
             temporary.write_bytes(files[name])
     for older in folder.glob("epoch-*") if files else ():

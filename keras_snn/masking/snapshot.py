@@ -1,6 +1,6 @@
 """All that a model and its optimizer are at one moment of training."""
 
-import contextlib
+from typing import NamedTuple
 
 import numpy as np
 from keras import ops
@@ -68,7 +68,15 @@ def check_fits(model, arrays):
         )
 
 
-def save_snapshot(path, arrays, state=None):
+class Saved(NamedTuple):
+    """What a file of `save_snapshot` holds: see its arguments."""
+
+    arrays: list
+    state: dict
+    about: str
+
+
+def save_snapshot(path, arrays, state=None, about=""):
     """Writes a snapshot to an `.npz` file, whole or not at all.
 
     Args:
@@ -77,33 +85,48 @@ def save_snapshot(path, arrays, state=None):
         state: What a method keeps, a dict of names to arrays or numbers: see
             `method_state`. A snapshot has it not, since a model that is put
             back to an earlier moment may keep it.
+        about: What tells it from others of the same shapes, a str.
     """
     named = {STATE_PREFIX + n: np.asarray(v) for n, v in (state or {}).items()}
+    named |= {str(i): array for i, array in enumerate(arrays)}
     with written(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **{str(i): a for i, a in enumerate(arrays)}, **named)
+        np.savez(file, about=np.array(about), count=len(named), **named)
 
 
 def load_snapshot(path):
-    """The snapshot in a file that `save_snapshot` wrote."""
-    with _opened(path) as arrays:
-        count = sum(name.isdigit() for name in arrays.files)
-        return [arrays[str(i)] for i in range(count)]
+    """What a file holds that `save_snapshot` wrote.
 
+    Args:
+        path: Of the file.
 
-def load_state(path):
-    """The state of a method in a file that `save_snapshot` wrote, a dict."""
-    with _opened(path) as arrays:
-        return {
-            name.removeprefix(STATE_PREFIX): arrays[name]
-            for name in arrays.files
+    Returns:
+        A `Saved`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, or holds something else.
+    """
+    try:
+        with open(path, "rb") as file, np.load(file) as found:
+            named = dict(found)
+        about, count = str(named.pop("about")), named.pop("count")
+        if len(named) != count:  # Of a list of files that was damaged.
+            raise ValueError(f"it holds {len(named)} arrays of {count}")
+        state = {
+            name.removeprefix(STATE_PREFIX): named.pop(name)
+            for name in list(named)
             if name.startswith(STATE_PREFIX)
         }
-
-
-@contextlib.contextmanager
-def _opened(path):
-    with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-        yield arrays
+        # By number: of what was lost or has another name, one is missing.
+        arrays = [named[str(i)] for i in range(len(named))]
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # Damage may raise anything.
+        raise ValueError(
+            f"{path} must be a snapshot as it was written, or a model would "
+            f"go back to something else. Reading it: {error!r}"
+        ) from error
+    return Saved(arrays, state, about)
 
 
 def _variables(model):

@@ -291,6 +291,9 @@ def test_a_file_keeps_it_for_another_process(tmp_path):
             masked_weights(fresh)[name].weight_array() * masks[name],
         )
     assert [p.name for p in tmp_path.iterdir()] == ["ticket.npz"]
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"ticket\.npz must be a snapshot"):
+        LotteryTicket(filepath=path).rewind(model, 0.5)
 
 
 def test_a_training_that_is_resumed_finds_the_file(tmp_path):
