@@ -32,7 +32,7 @@ from keras_snn.experiments.registry import load_module
 from keras_snn.experiments.trial import unknown
 from keras_snn.extras import require
 
-KNOWN = ("figure", "modules", "export", "grid")
+KNOWN = {"figure": str, "modules": list, "export": bool, "grid": dict}
 
 
 def read(path):
@@ -47,15 +47,20 @@ def read(path):
     toml = require("tomllib" if known else "tomli", "A grid in a file")
     try:
         found = toml.loads(Path(path).read_text())
-    except (OSError, toml.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} must be a TOML file of a grid. Reading it: {error}"
         ) from error
-    for name in found:
+    for name, value in found.items():
         if name not in KNOWN:
             raise ValueError(unknown(f"A name in {path}", name, KNOWN))
+        if not isinstance(value, KNOWN[name]):
+            raise ValueError(
+                f"`{name}` in {path} must be of type {KNOWN[name].__name__}. "
+                f"Received: {name}={value!r}"
+            )
     for module in found.get("modules", ()):
-        load_module(Path(path).parent / module)
+        load_module(Path(path).parent / str(module))
     figure = found.get("figure", "accuracy_lines")
     if figure not in figures.FIGURES:
         raise ValueError(unknown("`figure`", figure, figures.FIGURES))
@@ -73,7 +78,7 @@ def main(arguments=None):
         return page.main(rest)
     try:
         figure, export, fields = read(path)
-    except (ValueError, ImportError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     run = functools.partial(

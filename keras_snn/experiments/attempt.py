@@ -25,6 +25,7 @@ from keras_snn.experiments.kinds import hard_data
 from keras_snn.experiments.methods import METHODS
 from keras_snn.experiments.networks import MODELS
 from keras_snn.experiments.provenance import provenance
+from keras_snn.experiments.store import weights_digest
 from keras_snn.experiments.training import active_parameters
 from keras_snn.experiments.training import build
 from keras_snn.experiments.training import flops_of
@@ -156,7 +157,9 @@ def _trained(trial, store, config, view):
     images = len(parts[0].y)
     as_trained = trial.scheduled(images)
     computed = cost.computed_flops(trial, images)
-    checkpoint = EpochCheckpoint(unfinished, config.checkpoint_interval)
+    checkpoint = EpochCheckpoint(
+        unfinished, config.checkpoint_interval, store.place(trial).name
+    )
     callbacks = [
         *config.callbacks(trial),
         *_tensorboard(trial, config),
@@ -189,9 +192,9 @@ def _trained(trial, store, config, view):
         "data": store.fingerprint(trial),
         **provenance(config.devices),
     }
-    (model if trial.method == "dense" else strip(model)).save(
-        unfinished / "model.keras"
-    )
+    network = model if trial.method == "dense" else strip(model)
+    network.save(unfinished / "model.keras")
+    result["weights_sha256"] = weights_digest(network)
     rows = [
         {name: v for name, v in row.items() if name != "densities"}
         for row in checkpoint.rows

@@ -1,6 +1,7 @@
 """The data of trials, decoded once a process."""
 
 import functools
+from pathlib import Path
 
 from keras_snn import datasets
 from keras_snn import hardness
@@ -19,6 +20,26 @@ def _fingerprint(source, data_dir):
     train, validation, test = _decoded(source, data_dir)
     whole = datasets.merged(datasets.merged(train, validation), test)
     return hardness.fingerprint(*whole)
+
+
+_SEEN = {}  # The files of each `data_dir`, when it was last looked at.
+
+
+def forget_replaced(data_dir):
+    """Has data read anew if files in `data_dir`, not deeper, have changed."""
+    if data_dir is None:
+        return
+    path = Path(data_dir).expanduser()
+    files = path.iterdir() if path.is_dir() else [path]
+    now = {
+        (file.name, state.st_size, state.st_mtime_ns)
+        for file in files
+        if file.exists() and (state := file.stat())
+    }
+    if _SEEN.setdefault(str(data_dir), now) != now:
+        _SEEN[str(data_dir)] = now
+        _decoded.cache_clear()
+        _fingerprint.cache_clear()
 
 
 def parts(trial, data_dir=None):

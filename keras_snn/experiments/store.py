@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import shutil
 import traceback
@@ -12,6 +13,7 @@ import keras
 from keras_snn.experiments import data
 from keras_snn.experiments import predictions
 from keras_snn.experiments.trial import all_options
+from keras_snn.files import digest
 from keras_snn.files import locked
 from keras_snn.files import read_json
 from keras_snn.files import write_json
@@ -35,6 +37,7 @@ class Store:
     """
 
     def __init__(self, folder, data_dir=None):
+        data.forget_replaced(data_dir)
         self.folder = Path(folder)
         self.data_dir = data_dir
 
@@ -49,7 +52,7 @@ class Store:
 
     def result(self, trial):
         """The row of a trial that is done: see `row`. None if it is not."""
-        return _read(trial, self.place(trial))
+        return read(trial, self.place(trial))
 
     def failure(self, trial):
         """The row of a trial that failed, with its `error`, or None."""
@@ -60,6 +63,7 @@ class Store:
 
         Raises:
             FileNotFoundError: If it was not kept.
+            ValueError: If the file is damaged, or another network's.
         """
         path = self.place(trial) / "model.keras"
         if not path.exists():
@@ -67,7 +71,20 @@ class Store:
                 "A network must have been trained and kept, or nothing can "
                 f"build on it. Received: {path}, which is not there"
             )
-        return keras.saving.load_model(path)
+        known = self.result(trial).get("weights_sha256")
+        try:
+            network = keras.saving.load_model(path)
+            if known not in (None, weights_digest(network)):
+                raise ValueError("its weights are those of another")
+        except ImportError:
+            raise
+        except Exception as error:  # Damage may raise anything.
+            raise ValueError(
+                f"{path} must be the network that its trial trained, or what "
+                "builds on it builds on another: delete it to have it trained "
+                f"anew. Reading it: {error!r}"
+            ) from error
+        return network
 
     def has_network(self, trial):
         """Whether the trained network of a trial is there."""
@@ -114,7 +131,7 @@ class Store:
         """Makes a trial's unfinished folder the one of its result."""
         unfinished, place = self.begin(trial), self.place(trial)
         write_json(unfinished / "trial.json", trial.content)
-        write_json(unfinished / "result.json", {"trial": trial.key, **result})
+        _write(unfinished / "result.json", {"trial": trial.key, **result})
         if place.exists():  # Without the network that is now there.
             shutil.rmtree(place)
         os.replace(unfinished, place)
@@ -152,12 +169,12 @@ class Store:
                 temporary.write_bytes(content)
         for path in unfinished.glob("epoch-*"):
             path.unlink()
-        return self.keep(trial, read_json(unfinished / "result.json"))
+        return self.keep(trial, _checked(trial, unfinished / "result.json"))
 
     def add(self, trial, values):
         """Adds to the result of a trial that is done."""
         path = self.place(trial) / "result.json"
-        write_json(path, {**_checked(trial, path), **values})
+        _write(path, {**_checked(trial, path), **values})
 
     def fail(self, trial, error, **about):
         """Keeps why a trial cannot be, in the place of what it made so far."""
@@ -198,7 +215,7 @@ class Store:
             if len(known) > 1:
                 known = [self.place(trial)]
             for place in known:
-                row = _read(trial, place) or _read_failure(trial, place)
+                row = read(trial, place) or _read_failure(trial, place)
                 found += [row] if row else []
         return found
 
@@ -210,9 +227,14 @@ class Store:
         found = []
         for path in (self.folder / "trials").glob("*/result.json"):
             if not path.parent.name.endswith(".unfinished"):
-                with contextlib.suppress(OSError, ValueError):
-                    found.append(dict(read_json(path)))
+                with contextlib.suppress(ValueError):
+                    found.append(_whole(path))
         return found
+
+
+def weights_digest(network):
+    """What tells the weights of a network from those of another, a str."""
+    return digest(b"".join(w.tobytes() for w in network.get_weights()))
 
 
 def row(trial, result):
@@ -241,7 +263,8 @@ def failed(place):
     return place.with_name(place.name + ".failed.json")
 
 
-def _read(trial, place):
+def read(trial, place):
+    """The row of a trial that is done, from its folder. None if it is not."""
     if not place.exists():
         return None
     return row(trial, _checked(trial, place / "result.json"))
@@ -254,19 +277,37 @@ def _read_failure(trial, place):
     return row(trial, {"error": found.get("error")})
 
 
-def _checked(trial, path):
-    """What a file holds, if it is of this trial."""
+def _write(path, result):
+    """Writes a result, with a checksum: one wrong digit is JSON, too."""
+    write_json(path, {**result, "checksum": _checksum(result)})
+
+
+def _checksum(result):
+    return digest(json.dumps(result, sort_keys=True).encode())[:16]
+
+
+def _whole(path):
+    """What a file of `_write` holds; earlier versions wrote no checksum."""
     try:
         found = read_json(path)
-        key = found["trial"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        known = found.pop("checksum", None)
+        if "trial" not in found or known not in (None, _checksum(found)):
+            raise ValueError("it is not as it was written")
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} must hold what became of a trial, or its result is not "
-            f"known: delete it to have it made anew. Reading it: {error!r}"
+            f"known: delete its folder to have it made anew. Reading it: "
+            f"{error!r}"
         ) from error
-    if key != trial.key:
+    return found
+
+
+def _checked(trial, path):
+    """What a file holds, if it is of this trial."""
+    found = _whole(path)
+    if found["trial"] != trial.key:
         raise ValueError(
             f"{path} must be of the trial {trial.key}, or its result would be "
-            f"taken for another's. Received: that of {key!r}"
+            f"taken for another's. Received: that of {found['trial']!r}"
         )
     return found

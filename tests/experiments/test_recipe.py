@@ -165,6 +165,9 @@ def test_a_grid_in_a_file(tmp_path, capsys):
         ("figure = 'lines'", "`figure` must be one of"),
         ("[grid]\nsparsty = 1", "'sparsty'; did you mean 'sparsity'"),
         ("[grid", "must be a TOML file"),
+        ("a = " + "[" * 10_000, "must be a TOML file"),
+        ("figure = 3", "must be of type str. Received: figure=3"),
+        ("grid = 3", "must be of type dict. Received: grid=3"),
     ):
         path.write_text(wrong)
         assert run_file([str(path), *options]) == 2

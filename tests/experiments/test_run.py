@@ -15,6 +15,7 @@ from keras_snn.experiments import run_trial
 from keras_snn.experiments.methods import METHODS
 from keras_snn.experiments.runners import in_turn
 from keras_snn.experiments.store import Store
+from keras_snn.masking.snapshot import load_snapshot
 
 # Trainings of one epoch.
 pytestmark = pytest.mark.filterwarnings("ignore:No mask will change")
@@ -108,6 +109,9 @@ def test_a_killed_trial_goes_on_to_the_same_weights(tmp_path, method, trial_of):
     for _ in range(runs):
         with pytest.raises(KilledError):
             run_trial(this, tmp_path / "killed", say=kill)
+    (kept,) = tmp_path.glob("killed/trials/*.unfinished/epoch-*.npz")
+    of = json.loads(load_snapshot(kept).about)["of"]
+    assert of == Store(tmp_path / "killed").place(this).name
     lines = []
     resumed = run_trial(this, tmp_path / "killed", say=lines.append)
     assert len(seen) == runs
@@ -162,6 +166,14 @@ def test_a_trial_on_clean_images(tmp_path, trial_of):
     assert 0 <= result["ece"] <= 1
     held_out = trial_of("random", hold_out=True)
     assert data.training_images(held_out) == round(0.1 * 1293)
+    # The network is the one that was trained, or it is refused.
+    network = Store(tmp_path).network(this)
+    network.set_weights([w + 1 for w in network.get_weights()])
+    network.save(folder / "model.keras")
+    for says in ("weights are those of another", r"model\.keras must be the"):
+        with pytest.raises(ValueError, match=says):
+            Store(tmp_path).network(this)
+        (folder / "model.keras").write_bytes(b"damaged")
 
 
 @pytest.mark.once

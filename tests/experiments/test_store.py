@@ -52,11 +52,22 @@ def test_a_failure_gives_way_to_a_result(tmp_path):
     assert "error" not in store.result(trial())
 
 
-@pytest.mark.parametrize("damage", ["{", "{}", "null", '{"trial": "other"}'])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "{",
+        "{}",
+        "null",
+        "3",
+        "[" * 100_000,
+        '{"trial": "other"}',
+        lambda text: text.replace("0.5", "0.6"),
+    ],
+)
 def test_what_is_no_result_of_the_trial_is_refused(done, damage):
     this, store = done
     path = store.place(this) / "result.json"
-    path.write_text(damage)
+    path.write_text(damage(path.read_text()) if callable(damage) else damage)
     with pytest.raises(ValueError, match=r"result\.json must (hold|be of)"):
         store.result(this)
 
@@ -101,6 +112,9 @@ def test_results_are_of_their_data(tmp_path):
     assert c.result(this)["clean_accuracy"] == 0.1
     # Of several, the rows are of the data that is named.
     assert [row["clean_accuracy"] for row in b.rows([this])] == [0.2]
+    # What is replaced under its path is looked at anew.
+    paths[2].write_bytes(paths[1].read_bytes())
+    assert Store(c.folder, paths[2]).result(this)["clean_accuracy"] == 0.2
 
 
 def test_rows_need_no_data_where_there_is_one_of_a_key(done, monkeypatch):
@@ -116,7 +130,6 @@ def test_measured_reads_whole_results_alone(done):
     (unfinished / "result.json").write_text("{}")
     damaged = store.folder / "trials" / "damaged"
     damaged.mkdir()
-    (damaged / "result.json").write_text("{")
+    (damaged / "result.json").write_text("null")
     (found,) = store.measured()
-    assert found["trial"] == this.key
-    assert json.loads((store.place(this) / "result.json").read_text()) == found
+    assert found["trial"] == this.key and found["clean_accuracy"] == 0.5

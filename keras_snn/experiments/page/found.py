@@ -12,7 +12,7 @@ from keras_snn.experiments import predictions
 from keras_snn.experiments.kinds import KINDS
 from keras_snn.experiments.methods import METHODS
 from keras_snn.experiments.statistics import read_rows
-from keras_snn.experiments.store import row as row_of
+from keras_snn.experiments.store import read
 from keras_snn.experiments.trial import unknown
 from keras_snn.files import read_csv
 from keras_snn.files import read_json
@@ -98,8 +98,8 @@ def find(folder, store):
         key = row["trial"]
         place = _place(row, store)
         if "data" in row and (place / "trial.json").exists():
-            trial = grid.trial_of(read_json(place / "trial.json"))
-            row = row_of(trial, read_json(place / "result.json"))
+            trial = _trial(place / "trial.json")
+            row = read(trial, place)
             trials[key] = trial
             curves[key] = _columns(place / "history.csv")
             if (place / predictions.FILE).exists():
@@ -119,6 +119,16 @@ def find(folder, store):
         images=lambda row, places: _images(row, places, trials, store),
         attacked_images=lambda row: _attacked_images(row, trials, store),
     )
+
+
+def _trial(path):
+    """The trial that a file of the store tells of."""
+    try:
+        return grid.trial_of(read_json(path))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} must hold the fields of a trial. Reading it: {error}"
+        ) from error
 
 
 def _place(row, store):
