@@ -26,6 +26,7 @@ from keras_snn.export.sizes import sizes
 from keras_snn.export.stored import StoredTensor
 from keras_snn.extras import missing
 from keras_snn.extras import require
+from keras_snn.files import written
 from keras_snn.masking.mask_state import has_masks
 
 TOLERANCE = 1e-3
@@ -103,7 +104,8 @@ def export_onnx(
     arrays = inputs.sample_arrays(model, signature, samples, seed)
     expected = list(inputs.outputs(model, arrays).values())
     rows = signature[0]["shape"][0] or 1
-    with tempfile.TemporaryDirectory(prefix=".onnx_", dir=path.parent) as tmp:
+    # Not beside the path, where one that is killed would leave it.
+    with tempfile.TemporaryDirectory(prefix="onnx_") as tmp:
         file = pathlib.Path(tmp) / "file.onnx"
         _convert(model, signature, file)
         try:
@@ -120,7 +122,8 @@ def export_onnx(
         latency = _latency(session, batch, runs) if runs else None
         content = file.read_bytes()
         tensors = tuple(_stored_tensors(content))
-        file.replace(path)
+        with written(path) as temporary:
+            temporary.write_bytes(content)
     size, gzip_size, zstd_size = sizes(content)
     return ExportReport(
         path=path,

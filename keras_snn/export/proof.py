@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import os
 import pathlib
 
 import keras
@@ -21,10 +22,10 @@ def checked_path(path, suffix):
             f"Argument `path` must name a file that ends in {suffix}. "
             f"Received: path={str(path)!r}"
         )
-    if not path.parent.is_dir():
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise ValueError(
-            "Argument `path` must be in a folder that exists, or the file "
-            f"cannot be written. Received: path={str(path)!r}"
+            "Argument `path` must be in a folder that exists and may be "
+            f"written to, or the file is lost. Received: path={str(path)!r}"
         )
     return path
 

@@ -18,6 +18,7 @@ from keras_snn.export import running
 from keras_snn.export.report import ExportReport
 from keras_snn.export.sizes import sizes
 from keras_snn.export.stored import stored_tensors
+from keras_snn.files import written
 from keras_snn.masking.mask_state import has_masks
 from keras_snn.xnnpack import enough_zeros
 from keras_snn.xnnpack import sparse_part
@@ -141,14 +142,15 @@ def export_tflite(
         arrays = inputs.sample_arrays(model, signature, samples, seed)
     expected = inputs.outputs(model, arrays)
     feed = {s["name"]: x for s, x in zip(signature, arrays, strict=True)}
-    with tempfile.TemporaryDirectory(prefix=".tflite_", dir=path.parent) as tmp:
+    # Not beside the path, where one that is killed would leave it.
+    with tempfile.TemporaryDirectory(prefix="tflite_") as tmp:
         folder = pathlib.Path(tmp)
         file, plain = folder / "file.tflite", folder / "plain.tflite"
         files = {file: kind}
         if compare_dense:
             files[plain] = "dense"
         conversion.convert(model, signature, files, folder, representative)
-        contents = [written.read_bytes() for written in files]
+        contents = [each.read_bytes() for each in files]
         difference = _compared(contents[0], feed, expected, tolerance)
         measured = [None, None]
         if runs:
@@ -156,7 +158,8 @@ def export_tflite(
             measured[: len(files)] = running.latencies(contents, batch, runs)
         size, dense = [*map(sizes, contents), (None,) * 3][:2]
         tensors = tuple(stored_tensors(contents[0]))
-        file.replace(path)
+        with written(path) as temporary:
+            temporary.write_bytes(contents[0])
     return ExportReport(
         path=path,
         quantize=quantize,

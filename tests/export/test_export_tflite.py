@@ -164,7 +164,11 @@ def test_file_with_other_outputs_is_not_left(
 
 
 def test_file_that_does_not_run_is_not_left(exported, tmp_path, monkeypatch):
-    converted_to(monkeypatch, lambda file: file.write_bytes(b"no model"))
+    def write(file):
+        assert not [*tmp_path.iterdir()]  # Nothing that a kill would leave.
+        file.write_bytes(b"no model")
+
+    converted_to(monkeypatch, write)
     with pytest.raises(RuntimeError, match="converted, but fails"):
         export_tflite(exported[0], tmp_path / "model.tflite")
     assert not [*tmp_path.iterdir()]
