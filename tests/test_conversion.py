@@ -506,6 +506,9 @@ def test_models_that_cannot_be_wrapped():
             sparsify(unbuilt, 0.5)
     with pytest.raises(ValueError, match="cannot be wrapped once more"):
         sparsify(sparsify(small(), 0.5), 0.5)
+    empty = keras.Sequential([keras.Input((0,)), layers.Dense(3, name="a")])
+    with pytest.raises(ValueError, match=r"have values.*a/kernel.*\(0, 3\)"):
+        sparsify(empty, 0.5)
     with pytest.raises(ValueError, match="no kernel is left to mask"):
         sparsify(
             keras.Sequential([keras.Input((3,)), layers.BatchNormalization()])

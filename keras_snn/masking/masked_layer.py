@@ -14,6 +14,7 @@ from keras_snn.masking import keras_private
 from keras_snn.masking.masked_weight import MaskedWeight
 from keras_snn.masking.nonzero_layer import check_no_nonzeros
 from keras_snn.masking.nonzero_layer import nonzero_weights
+from keras_snn.masking.weight_owners import check_not_empty
 from keras_snn.masking.weight_owners import weight_owners
 
 STATE_PREFIX = "state_of_method_"
@@ -151,7 +152,9 @@ class MaskedLayer(keras.layers.Wrapper):
                 "name one in `weights`. Received: a layer with the weights "
                 f"{[o.path for o in owners]}"
             )
-        return [owner for owner in owners if owner.path in chosen]
+        owners = [owner for owner in owners if owner.path in chosen]
+        check_not_empty(owners)
+        return owners
 
     @property
     def masked_weights(self):

@@ -5,6 +5,7 @@ import inspect
 import keras
 
 from keras_snn.masking.nonzero_layer import nonzero_owners
+from keras_snn.masking.weight_owners import check_not_empty
 from keras_snn.masking.weight_owners import weight_owners
 
 
@@ -58,6 +59,7 @@ def chosen_owners(model, include=None, exclude=None, default=None):
             f"{model.name!r}, where no kernel is left to mask by default; "
             f"`include` one of {[o.path for o in owners]}"
         )
+    check_not_empty(chosen)
     return chosen
 
 

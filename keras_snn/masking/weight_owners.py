@@ -129,6 +129,17 @@ def weight_owners(layer):
     return ordered
 
 
+def check_not_empty(owners):
+    """Raises a `ValueError` if a weight that is to be masked has no values."""
+    empty = {owner.path: owner.shape for owner in owners if owner.size == 0}
+    if empty:
+        raise ValueError(
+            "A weight that is masked must have values, or no share of them is "
+            "zero: leave it out, or give the model inputs that are not empty. "
+            f"Received: {empty}"
+        )
+
+
 def _collect(layer, around, prefix, owners, seen):
     seen.add(id(layer))
     layers = (*around, layer)
