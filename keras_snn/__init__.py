@@ -65,6 +65,15 @@ from keras_snn.oneshot.synflow import synflow
 __version__ = "0.1.0"
 
 
+def __getattr__(name):
+    import difflib
+
+    known = {each.lower(): each for each in __all__}
+    near = difflib.get_close_matches(name.lower(), known, n=1)
+    hint = f". Did you mean {known[near[0]]!r}?" if near else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+
+
 def __dir__():
     return sorted([*__all__, "__version__"])
 

@@ -72,3 +72,11 @@ def test_long_names_keep_their_ends():
 
 def test_public_names_are_what_completion_offers():
     assert set(dir(keras_snn)) == {*keras_snn.__all__, "__version__"}
+
+
+def test_a_misspelt_public_name_is_told_which_is_meant():
+    for wrong, right in (("SetUpdate", "SETUpdate"), ("sparcify", "sparsify")):
+        with pytest.raises(AttributeError, match=f"mean '{right}'"):
+            getattr(keras_snn, wrong)
+    with pytest.raises(AttributeError, match="no attribute 'zzz'$"):
+        keras_snn.zzz  # noqa: B018
