@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_snn import backend
 from keras_snn import checks
 
 HALF_A_GREY_LEVEL = 0.5 / 255
@@ -39,6 +40,10 @@ class RobustModel(keras.Model):
                     "there is no loss to attack. Received: y=None"
                 )
         return super().fit(x, y, *args, **kwargs)
+
+    def train_step(self, *step):
+        """Train on a batch: see `keras.Model`."""
+        return backend.quick(super().train_step)(*step)
 
     def get_config(self):
         """The model and all arguments, for Keras to save."""

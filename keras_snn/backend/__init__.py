@@ -6,6 +6,8 @@ class, with the same meaning.
 - `gradient(function, tensors, has_aux)`: the gradient of a scalar function.
 - `hessian_vector_product(function, tensors, vectors)`: that of its gradient.
 - `jit(function)`: the function, compiled, anew for other shapes.
+- `quick(function)`: the function, without what XLA is slow at on a CPU; on JAX
+  from `jax_cpu.py`.
 - `COMPILES`: whether `jit` does; that of PyTorch gives the function itself.
 - `call_kernel(kernel, tensors, shape)`: run compiled code of the CPU.
 - `differentiable(function, gradients)`: tell the gradient of such a function.
@@ -35,6 +37,7 @@ if keras.backend.backend() == "tensorflow":
     from keras_snn.backend.tensorflow import jit
     from keras_snn.backend.tensorflow import map_batch
     from keras_snn.backend.tensorflow import no_kernels
+    from keras_snn.backend.tensorflow import quick
     from keras_snn.backend.tensorflow import repeat
     from keras_snn.backend.tensorflow import replicas
     from keras_snn.backend.tensorflow import slots
@@ -51,6 +54,7 @@ elif keras.backend.backend() == "jax":
     from keras_snn.backend.jax import jit
     from keras_snn.backend.jax import map_batch
     from keras_snn.backend.jax import no_kernels
+    from keras_snn.backend.jax import quick
     from keras_snn.backend.jax import repeat
     from keras_snn.backend.jax import replicas
     from keras_snn.backend.jax import slots
@@ -67,6 +71,7 @@ elif keras.backend.backend() == "torch":
     from keras_snn.backend.torch import jit
     from keras_snn.backend.torch import map_batch
     from keras_snn.backend.torch import no_kernels
+    from keras_snn.backend.torch import quick
     from keras_snn.backend.torch import repeat
     from keras_snn.backend.torch import replicas
     from keras_snn.backend.torch import slots
@@ -89,6 +94,7 @@ __all__ = [
     "jit",
     "map_batch",
     "no_kernels",
+    "quick",
     "repeat",
     "replicas",
     "slots",

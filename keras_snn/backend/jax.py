@@ -12,6 +12,8 @@ from jax.experimental import io_callback
 from keras import ops
 from keras import tree
 
+from keras_snn.backend.jax_cpu import quick
+
 COMPILES = True
 ELSEWHERE = "They run on a CPU, and the tensors are elsewhere."
 
@@ -32,7 +34,7 @@ def gradient(function, tensors, has_aux=False):
         tensors beside the scalar.
     """
     tensors = tree.map_structure(ops.convert_to_tensor, tensors)
-    return jax.grad(function, has_aux=has_aux)(tensors)
+    return quick(jax.grad(function, has_aux=has_aux))(tensors)
 
 
 def hessian_vector_product(function, tensors, vectors):
@@ -54,7 +56,7 @@ def hessian_vector_product(function, tensors, vectors):
 
 def jit(function):
     """Compile a function of tensors; variables' values must be arguments."""
-    return jax.jit(function)
+    return jax.jit(quick(function))
 
 
 def call_kernel(kernel, tensors, shape):

@@ -74,6 +74,11 @@ def jit(function):
     return tf.function(function, reduce_retracing=True, autograph=False)
 
 
+def quick(function):
+    """Return the function: what is slow on JAX is not so here."""
+    return function
+
+
 def call_kernel(kernel, tensors, shape):
     """Run a kernel of the CPU, eagerly or in a graph that XLA does not see.
 
