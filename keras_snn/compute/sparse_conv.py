@@ -22,7 +22,9 @@ class SparseConv2D(SparseLayer):
         strides: Int >= 1, or two. Defaults to 1.
         padding: `"valid"` (default) or `"same"`.
         **options: As for `SparseLayer`: activation, use_bias, initializers,
-            regularizers, seed, nonzeros, and what all layers take.
+            regularizers, nonzeros, and what all layers take; and `seed`, 0 by
+            default, which draws where the nonzeros are: give each layer its
+            own, or those of one shape begin with the same.
 
     Raises:
         ValueError: If an argument is out of range, or when built, if no weight

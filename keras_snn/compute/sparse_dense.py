@@ -17,7 +17,9 @@ class SparseDense(SparseLayer):
         units: Int >= 1, the size of the output.
         sparsity: Fraction of zeros in the kernel, in [0, 1). Defaults to 0.9.
         **options: As for `SparseLayer`: activation, use_bias, initializers,
-            regularizers, seed, nonzeros, and what all layers take.
+            regularizers, nonzeros, and what all layers take; and `seed`, 0 by
+            default, which draws where the nonzeros are: give each layer its
+            own, or those of one shape begin with the same.
 
     Raises:
         ValueError: If `units` or `sparsity` is out of range, or when built, if

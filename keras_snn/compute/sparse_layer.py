@@ -41,7 +41,9 @@ class SparseLayer(NonzeroLayer):
         kernel_regularizer: As for Keras's layers; a sum over weights, which
             zeros add nothing to, such as L2.
         bias_regularizer: As for Keras's layers.
-        seed: Int >= 0; draws where the nonzeros are.
+        seed: Int >= 0; draws where the nonzeros are. Layers of one shape and
+            seed begin with the same. (`sparsify` and `to_sparse` put theirs
+            where masks are, which are drawn by the layer's place in a model.)
         nonzeros: How many there is room for. Defaults to those of `sparsity`.
     """
 

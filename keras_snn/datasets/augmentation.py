@@ -34,11 +34,12 @@ def augmented(
     Learners?" (arXiv 2409.09196), which for adversarial training on CIFAR-100
     adds `rotation=15`.
 
-    An epoch counts as passed when its last batch is handed out. A strategy of
-    TensorFlow takes batches before they are trained on, and Keras takes some
-    within it before training: with few batches an epoch, training would begin
-    at a later epoch, by when they happened to be taken. With `endless=True`
-    nothing is counted: every pass is all epochs, one after the other.
+    An epoch counts as passed when its last batch is handed out. What follows
+    this dataset may ask for batches ahead of training: a `.prefetch`, a `.map`
+    that tf.data runs in parallel, a strategy of TensorFlow, within which Keras
+    takes some before training. Then training may begin at a later epoch, whose
+    order and crops are others. With `endless=True` nothing is counted: every
+    pass is all epochs, one after the other, whatever follows.
 
     Args:
         x: Float images in [0, 1] of shape (images, rows, cols, channels).

@@ -1,6 +1,7 @@
 """How far kinds of hardness agree."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -31,7 +32,8 @@ def agreement(scores_by_name, fraction=0.5):
 
     Args:
         scores_by_name: Dict of name to scores of the same samples: floats of
-            shape (n,), or `Scores`.
+            shape (n,), or `Scores`. Of `EL2NRecorder`, which has scores of
+            several epochs, those of one: `recorder.scores[20]`.
         fraction: Share of the samples that is chosen, in (0, 1].
 
     Returns:
@@ -39,7 +41,8 @@ def agreement(scores_by_name, fraction=0.5):
         are all equal have no order, and NaN for a correlation.
 
     Raises:
-        ValueError: If they are fewer than two, or not of the same samples.
+        ValueError: If they are fewer than two, not of the same samples, or a
+            dict of epochs.
 
     Example:
 
@@ -48,6 +51,14 @@ def agreement(scores_by_name, fraction=0.5):
     (0.5, 1.0)
     """
     names = tuple(scores_by_name)
+    for name, scores in scores_by_name.items():
+        if isinstance(scores, Mapping):
+            raise ValueError(
+                "Argument `scores_by_name` must have one array of scores a "
+                "name, or it is not known which to compare: of a dict of "
+                f"epochs, choose one. Received: {name!r} with a dict of "
+                f"{list(scores)}"
+            )
     given = list(scores_by_name.values())
     prints = {s.fingerprint for s in given if isinstance(s, Scores)}
     values = [

@@ -43,3 +43,9 @@ def test_scores_of_other_samples_are_refused():
             agreement({"a": scores, "b": other})
     with pytest.raises(ValueError, match="two scores"):
         agreement({"a": scores})
+
+
+def test_a_dict_of_epochs_says_to_choose_one():
+    by_epoch = {10: np.array([1.0, 2.0]), 20: np.array([2.0, 1.0])}
+    with pytest.raises(ValueError, match=r"choose one.*'a'.*\[10, 20\]"):
+        agreement({"a": by_epoch, "b": np.array([1.0, 2.0])})
