@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
 from keras_snn.checks import check_integer
 from keras_snn.conversion import strip
@@ -171,9 +172,10 @@ def _trained(trial, store, config, view):
         with those.scope():
             model, trainer = build(as_trained, images)
         train(as_trained, trainer, parts, trained, checkpoint, callbacks, those)
-    evaluated = KINDS[trial.hard].evaluate(trial, trainer, parts[2])
     logits = trainer.predict(parts[2].x, batch_size=256, verbose=0)
+    evaluated = {"clean_accuracy": _accuracy(logits, parts[2].y)}
     predictions.save(unfinished, trial, logits, parts[2].y)
+    evaluated |= KINDS[trial.hard].evaluate(trial, trainer, parts[2])
     evaluated |= _attacked(trial, trainer, parts[2], unfinished)
     result = {
         "sparsity": 0.0 if trial.method == "dense" else sparsity(model),
@@ -202,6 +204,16 @@ def _trained(trial, store, config, view):
     write_csv(unfinished / "history.csv", rows)
     checkpoint.clear()
     return store.keep(trial, result)
+
+
+def _accuracy(logits, y):
+    """The share of the test images that are classified rightly."""
+    if not np.isfinite(logits).all():
+        raise FloatingPointError(
+            "Logits must be finite, or the network classifies nothing. "
+            f"Received: {np.count_nonzero(~np.isfinite(logits))} that are not"
+        )
+    return float((logits.argmax(axis=1) == y).mean())
 
 
 def _attacked(trial, trainer, test, folder):
