@@ -46,11 +46,11 @@ from keras_snn.layer_outputs import activations
 from keras_snn.masking.hydra_layer import HYDRALayer
 from keras_snn.masking.mask_state import get_masks
 from keras_snn.masking.mask_state import masked_weights
-from keras_snn.masking.mask_state import set_masks
 from keras_snn.masking.mask_state import sparsity
 from keras_snn.masking.masked_layer import MaskedLayer
 from keras_snn.masking.movement_layer import MovementLayer
 from keras_snn.masking.movement_layer import SoftMovementLayer
+from keras_snn.masking.set_masks import set_masks
 from keras_snn.masking.stateless import stateless_update
 from keras_snn.masking.straight_through_layer import StraightThroughLayer
 from keras_snn.masking.summary_table import summary

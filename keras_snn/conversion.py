@@ -15,9 +15,9 @@ from keras_snn.compute.conversion import to_dense
 from keras_snn.compute.conversion import to_sparse
 from keras_snn.masking.mask_state import masked_layers
 from keras_snn.masking.mask_state import masked_weights
-from keras_snn.masking.mask_state import set_masks
 from keras_snn.masking.masked_layer import MaskedLayer
 from keras_snn.masking.selection import chosen_owners
+from keras_snn.masking.set_masks import set_masks
 from keras_snn.masking.sparse_model import SparseModel
 from keras_snn.masking.sparse_model import around
 from keras_snn.masking.sparse_model import give_up

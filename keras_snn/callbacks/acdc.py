@@ -21,11 +21,11 @@ from keras_snn.checks import check_number
 from keras_snn.choosing.by_score import check_scope
 from keras_snn.choosing.by_score import magnitudes
 from keras_snn.choosing.by_score import masks_by_score
-from keras_snn.masking.mask_state import checked_optimizer
 from keras_snn.masking.mask_state import masked_weights
-from keras_snn.masking.mask_state import reset_slots
-from keras_snn.masking.mask_state import set_masks
 from keras_snn.masking.mask_state import sparsity as sparsity_of
+from keras_snn.masking.set_masks import checked_optimizer
+from keras_snn.masking.set_masks import reset_slots
+from keras_snn.masking.set_masks import set_masks
 
 
 class ACDCUpdate(MaskUpdate):

@@ -24,7 +24,7 @@ from keras_snn.choosing.by_score import active_masks
 from keras_snn.choosing.by_score import magnitudes
 from keras_snn.choosing.by_score import masks_by_score
 from keras_snn.masking.mask_state import masked_weights
-from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.set_masks import set_masks
 from keras_snn.schedules import DuringTraining
 
 

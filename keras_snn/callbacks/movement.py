@@ -23,10 +23,10 @@ from keras_snn.callbacks.gmp import GMPUpdate
 from keras_snn.choosing.by_score import magnitudes
 from keras_snn.masking import keras_private
 from keras_snn.masking.mask_state import masked_weights
-from keras_snn.masking.mask_state import set_masks
 from keras_snn.masking.mask_state import wrapped_by
 from keras_snn.masking.movement_layer import MovementLayer
 from keras_snn.masking.movement_layer import SoftMovementLayer
+from keras_snn.masking.set_masks import set_masks
 
 LEAST_DENSITY = 0.005  # What soft movement pruning keeps of a layer, at least.
 

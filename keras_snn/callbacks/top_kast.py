@@ -22,11 +22,11 @@ from keras_snn.callbacks.bases.straight_through_update import (
 )
 from keras_snn.choosing.by_score import magnitudes
 from keras_snn.choosing.by_score import masks_by_score
-from keras_snn.masking.mask_state import checked_optimizer
 from keras_snn.masking.mask_state import masked_weights
-from keras_snn.masking.mask_state import reset_slots
-from keras_snn.masking.mask_state import set_masks
 from keras_snn.masking.mask_state import wrapped_by
+from keras_snn.masking.set_masks import checked_optimizer
+from keras_snn.masking.set_masks import reset_slots
+from keras_snn.masking.set_masks import set_masks
 from keras_snn.masking.straight_through_layer import StraightThroughLayer
 
 

@@ -15,9 +15,9 @@ from keras_snn.arithmetic import distributions
 from keras_snn.arithmetic import masks
 from keras_snn.choosing.lamp import lamp
 from keras_snn.masking.mask_state import masked_weights
-from keras_snn.masking.mask_state import set_masks
 from keras_snn.masking.mask_state import shapes_of
 from keras_snn.masking.mask_state import total_size
+from keras_snn.masking.set_masks import set_masks
 
 SCOPES = ("global", "layer", "lamp")
 

@@ -15,8 +15,8 @@ from keras_snn.compute.sparse_layer import PAYS
 from keras_snn.compute.sparse_layer import SparseLayer
 from keras_snn.masking.mask_state import masked_layers
 from keras_snn.masking.mask_state import masked_weights
-from keras_snn.masking.mask_state import set_masks
 from keras_snn.masking.masked_layer import MaskedLayer
+from keras_snn.masking.set_masks import set_masks
 from keras_snn.masking.sparse_model import SparseModel
 from keras_snn.masking.sparse_model import around
 from keras_snn.masking.weight_owners import weight_owners

@@ -17,7 +17,7 @@ from keras_snn.channels.graph import ChannelGraph
 from keras_snn.channels.graph import Classes
 from keras_snn.choosing.by_score import check_scope
 from keras_snn.masking.mask_state import dense_weights
-from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.set_masks import set_masks
 
 ORDERS = {"l1": 1, "l2": 2}
 

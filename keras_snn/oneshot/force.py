@@ -15,7 +15,7 @@ arrays; every layer keeps a weight, unless `keep_layers=False`.
 
 from keras_snn.choosing.in_rounds import masks_in_rounds
 from keras_snn.masking.mask_state import masked_weights
-from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.set_masks import set_masks
 from keras_snn.oneshot.snip import sensitivity
 
 

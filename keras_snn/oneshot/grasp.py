@@ -27,7 +27,7 @@ from keras_snn.backend import hessian_vector_product
 from keras_snn.choosing.in_rounds import masks_in_rounds
 from keras_snn.gradients import loss_function
 from keras_snn.masking.mask_state import dense_weights
-from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.set_masks import set_masks
 from keras_snn.oneshot.in_batches import batches_of
 from keras_snn.oneshot.in_batches import mean_over
 

@@ -10,7 +10,7 @@ position by itself.
 from keras_snn import patterns
 from keras_snn.choosing.at_random import random_masks
 from keras_snn.masking.mask_state import masked_weights
-from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.set_masks import set_masks
 
 
 def prune_random(

@@ -36,7 +36,7 @@ from keras_snn.choosing.by_score import masks_by_score
 from keras_snn.choosing.in_rounds import masks_in_rounds
 from keras_snn.gradients import outputs_function
 from keras_snn.masking.mask_state import dense_weights
-from keras_snn.masking.mask_state import set_masks
+from keras_snn.masking.set_masks import set_masks
 
 LIMIT = 1e34  # Of R and 1 / R in float32.
 SCALES = 2.0 ** np.array([0, -37, -74, -111, 37, 74, 111])

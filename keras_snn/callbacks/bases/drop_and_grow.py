@@ -15,14 +15,14 @@ from keras_snn.callbacks.bases.mask_update import MaskUpdate
 from keras_snn.checks import check_integer
 from keras_snn.checks import check_number
 from keras_snn.choosing.by_score import active_masks
-from keras_snn.masking.mask_state import check_pruned
-from keras_snn.masking.mask_state import checked_optimizer
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import method_state
-from keras_snn.masking.mask_state import move_nonzeros
 from keras_snn.masking.mask_state import sparsity
 from keras_snn.masking.mask_state import total_size
-from keras_snn.masking.mask_state import write_masks
+from keras_snn.masking.set_masks import check_pruned
+from keras_snn.masking.set_masks import checked_optimizer
+from keras_snn.masking.set_masks import move_nonzeros
+from keras_snn.masking.set_masks import write_masks
 
 DECAYS = {
     "constant": lambda progress: 1.0,
