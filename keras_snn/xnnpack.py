@@ -32,7 +32,7 @@ from keras import activations
 from keras import layers
 from keras import ops
 
-from keras_snn.channels.graph import Classes
+from keras_snn.arithmetic.union_find import UnionFind
 from keras_snn.channels.graph import calls
 from keras_snn.channels.graph import is_graph
 from keras_snn.channels.kinds import is_op
@@ -132,14 +132,14 @@ class _Network:
 
     def _connected(self):
         """The number of each step's part, and those of parts cut off."""
-        classes, cuts = Classes(len(self.steps)), []
+        sets, cuts = UnionFind(len(self.steps)), []
         places = {id(step): [n] for n, step in enumerate(self.steps)}
         for step in self.steps:
             if step.kind in ("through", "out"):
                 for tensor in step.inputs:
                     before = self.producers.get(tensor)
                     if before and before.kind and tensor not in self.external:
-                        classes.tie(places[id(step)], places[id(before)])
+                        sets.unite(places[id(step)], places[id(before)])
                     else:
                         cuts.append(step)
                         self._blame(before, step)
@@ -148,7 +148,7 @@ class _Network:
                     if after is None or after.kind in (None, "in"):
                         cuts.append(step)
                         self._blame(after, step)
-        numbers = classes.numbers()
+        numbers = sets.representatives()
         return numbers, {numbers[places[id(step)][0]] for step in cuts}
 
     def _readers(self, tensor):

@@ -20,6 +20,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from keras_snn.arithmetic.union_find import UnionFind
 from keras_snn.channels.kinds import CHANNELWISE
 from keras_snn.channels.kinds import CHANNELWISE_OPS
 from keras_snn.channels.kinds import ELEMENTWISE
@@ -50,36 +51,6 @@ class Kernel:
     outputs: np.ndarray
 
 
-class Classes:
-    """Numbers that become one with others, class by class (union-find)."""
-
-    def __init__(self, size=0):
-        self._parents = list(range(size))
-
-    def new(self, size):
-        """Numbers of `size` new classes, an int array."""
-        start = len(self._parents)
-        self._parents.extend(range(start, start + size))
-        return np.arange(start, start + size)
-
-    def tie(self, first, second):
-        """Makes each number of `first` one with its partner in `second`."""
-        for one, other in zip(first, second, strict=True):
-            one, other = sorted((self._find(one), self._find(other)))
-            self._parents[other] = one
-
-    def numbers(self):
-        """The class of every number, an int array: its lowest member."""
-        return np.array([self._find(i) for i in range(len(self._parents))], int)
-
-    def _find(self, number):
-        parents = self._parents
-        while parents[number] != number:
-            parents[number] = parents[parents[number]]
-            number = parents[number]
-        return number
-
-
 class ChannelGraph:
     """The channels of a Functional or Sequential model.
 
@@ -100,7 +71,7 @@ class ChannelGraph:
 
     def __init__(self, model):
         check_graph(model)
-        self._classes = Classes()
+        self._sets = UnionFind()
         self._tensors = {}  # id of a KerasTensor: its channels
         self._calls = {}  # id of a layer: channels of its inputs, outputs
         self._axes = {}  # id of a weight: (axis, channels), ...
@@ -125,7 +96,7 @@ class ChannelGraph:
         return None if channels is None else self._numbers[channels]
 
     def _finish(self):
-        numbers = self._numbers = self._classes.numbers()
+        numbers = self._numbers = self._sets.representatives()
         self.fixed = np.zeros(len(numbers), bool)
         for channels in self._fixed:
             if channels is not None:
@@ -208,7 +179,7 @@ class ChannelGraph:
             self._calls[id(layer)] = inputs, outputs
         known_inputs, outputs = self._calls[id(layer)]
         for known, channels in zip(known_inputs, inputs, strict=True):
-            self._classes.tie(known, channels)
+            self._sets.unite(known, channels)
         return outputs
 
     def _nested(self, model, inputs):
@@ -222,7 +193,7 @@ class ChannelGraph:
         if attribute == "pointwise_kernel":
             self._axes[id(layer.depthwise_kernel)] = [(-2, channels)]
             channels = np.repeat(channels, layer.depth_multiplier)
-        outputs = self._classes.new(weight.shape[axes[1]])
+        outputs = self._sets.new(weight.shape[axes[1]])
         along = list(zip(axes, (channels, outputs), strict=True))
         self._axes[id(weight)] = along
         self._kernels.append(Kernel(weight, tuple(axes), channels, outputs))
@@ -255,20 +226,20 @@ class ChannelGraph:
         ):
             return None
         for other in inputs[1:]:
-            self._classes.tie(inputs[0], other)
+            self._sets.unite(inputs[0], other)
         return inputs[:1]
 
     def _concatenated(self, layer, inputs, shapes):
         if layer.axis in (-1, len(shapes[0]) - 1):
             return [np.concatenate(inputs)]
         for other in inputs[1:]:
-            self._classes.tie(inputs[0], other)
+            self._sets.unite(inputs[0], other)
         return inputs[:1]
 
     def _fixed_channels(self, tensor):
         if len(tensor.shape) < 2 or tensor.shape[-1] is None:
             return None
-        channels = self._classes.new(tensor.shape[-1])
+        channels = self._sets.new(tensor.shape[-1])
         self._fixed.append(channels)
         return channels
 

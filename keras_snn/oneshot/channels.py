@@ -13,8 +13,8 @@ since filters of different sizes do not compare.
 import numpy as np
 
 from keras_snn.arithmetic import masks as mask_arithmetic
+from keras_snn.arithmetic.union_find import UnionFind
 from keras_snn.channels.graph import ChannelGraph
-from keras_snn.channels.graph import Classes
 from keras_snn.choosing.by_score import check_scope
 from keras_snn.masking.mask_state import dense_weights
 from keras_snn.masking.set_masks import set_masks
@@ -140,11 +140,11 @@ def _norms(graph, weights, order):
 
 def _groups(graph, prunable):
     """Sets of channels of the same layers, each an int array."""
-    groups = Classes(len(prunable))
+    groups = UnionFind(len(prunable))
     for kernel in graph.kernels:
         outputs = kernel.outputs[prunable[kernel.outputs]]
-        groups.tie(outputs[1:], outputs[:-1])
-    labels = groups.numbers()
+        groups.unite(outputs[1:], outputs[:-1])
+    labels = groups.representatives()
     channels = np.flatnonzero(prunable)
     return [
         channels[labels[channels] == label]
