@@ -110,13 +110,3 @@ class OnceSparse(keras.callbacks.Callback):
         size = total_size(masked_weights(self.model))
         active = round((1 - sparsity_of(self.model)) * size)
         return active <= masks.active_count(size, self.sparsity) + 1
-
-
-def looks_for_the_best(callback):
-    """Whether a callback stops at, or goes back to, what was best so far."""
-    if isinstance(callback, keras.callbacks.EarlyStopping):
-        return callback.start_from_epoch == 0
-    return (
-        isinstance(callback, keras.callbacks.ModelCheckpoint)
-        and callback.save_best_only
-    )

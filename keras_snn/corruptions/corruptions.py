@@ -20,10 +20,10 @@ import numpy as np
 
 from keras_snn.corruptions import filters
 from keras_snn.corruptions import textures
-from keras_snn.corruptions.engine import require
 from keras_snn.corruptions.filters import draw
 from keras_snn.corruptions.filters import each
 from keras_snn.corruptions.filters import to_uint8
+from keras_snn.corruptions.libraries import require
 
 _WATER = (175, 238, 238)
 _MUD = (63, 42, 20)

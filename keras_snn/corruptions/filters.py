@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from keras_snn.corruptions.engine import require
+from keras_snn.corruptions.libraries import require
 
 
 def draw(rngs, sample):

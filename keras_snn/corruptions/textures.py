@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from keras_snn.corruptions.engine import require
+from keras_snn.corruptions.libraries import require
 
 # Mean colour and standard deviation of Hendrycks's photographs 1 to 5.
 _PHOTOGRAPHS = (

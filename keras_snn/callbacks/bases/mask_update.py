@@ -4,7 +4,6 @@ import warnings
 
 import keras
 
-from keras_snn.callbacks.once_sparse import looks_for_the_best
 from keras_snn.masking import keras_private
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.mask_state import method_state
@@ -94,7 +93,7 @@ class MaskUpdate(keras.callbacks.Callback):
         if not self.ends_sparser:
             return
         for callback in filter(
-            looks_for_the_best, keras_private.callbacks_of_fit()
+            _looks_for_the_best, keras_private.callbacks_of_fit()
         ):
             yield (
                 "A callback that looks for the best epoch finds a dense one "
@@ -145,3 +144,13 @@ def steps_per_epoch(callback):
             "Received: data of unknown length"
         )
     return steps
+
+
+def _looks_for_the_best(callback):
+    """Whether a callback stops at, or goes back to, what was best so far."""
+    if isinstance(callback, keras.callbacks.EarlyStopping):
+        return callback.start_from_epoch == 0
+    return (
+        isinstance(callback, keras.callbacks.ModelCheckpoint)
+        and callback.save_best_only
+    )
