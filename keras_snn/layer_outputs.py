@@ -1,5 +1,7 @@
 """What layers of a model take and give, on one batch."""
 
+import contextlib
+
 import keras
 from keras import ops
 
@@ -34,17 +36,15 @@ def activations(model, names, x, *, training=False):
     variance = outputs.var(axis=(0, 1, 2))  # Of each filter.
     ```
     """
-    layers = {name: _layer(model, name) for name in names}
+    names_of = {_layer(model, name): name for name in names}
     seen = {}
-    try:
-        for name, layer in layers.items():
-            layer.call = _noted(layer.call, seen, name)
+
+    def note(layer, inputs, outputs):
+        seen[names_of[layer]] = inputs, outputs
+
+    with calls_shown(names_of, note):
         x = keras.tree.map_structure(ops.convert_to_tensor, x)
         model(x, training=training)
-    finally:
-        for layer in layers.values():
-            if "call" in vars(layer):
-                del layer.call  # Its class's own is there again.
     for name in names:
         if name not in seen:
             raise ValueError(
@@ -57,13 +57,30 @@ def activations(model, names, x, *, training=False):
     }
 
 
-def _noted(call, seen, name):
-    def noted(inputs, *args, **kwargs):
-        outputs = call(inputs, *args, **kwargs)
-        seen[name] = inputs, outputs
-        return outputs
+@contextlib.contextmanager
+def calls_shown(layers, show):
+    """A context in which each call of some layers is shown to a function.
 
-    return noted
+    Args:
+        layers: Keras layers, an iterable that can be begun anew.
+        show: Called as `show(layer, inputs, outputs)` after each call.
+    """
+
+    def shown(layer, call):
+        def call_and_show(inputs, *args, **kwargs):
+            outputs = call(inputs, *args, **kwargs)
+            show(layer, inputs, outputs)
+            return outputs
+
+        return call_and_show
+
+    try:
+        for layer in layers:
+            layer.call = shown(layer, layer.call)
+        yield
+    finally:
+        for layer in layers:
+            vars(layer).pop("call", None)  # Its class's own is there again.
 
 
 def _layer(model, name):
@@ -74,7 +91,7 @@ def _layer(model, name):
     ]
     if len(found) != 1:
         raise ValueError(
-            "A layer is told by a name of its own. "
+            "Each name must be that of one layer, or it is not known which. "
             f"Received: {name!r}, the name of {len(found)} layers"
         )
     return found[0]

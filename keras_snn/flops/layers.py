@@ -3,7 +3,6 @@
 The rule is told in `counting.py`.
 """
 
-import contextlib
 import math
 
 import keras
@@ -12,6 +11,7 @@ from keras import ops
 
 from keras_snn.compute.sparse_conv import SparseConv2D
 from keras_snn.compute.sparse_dense import SparseDense
+from keras_snn.layer_outputs import calls_shown
 from keras_snn.masking.layer_kinds import TRANSPOSED
 from keras_snn.masking.mask_state import has_masks
 from keras_snn.masking.mask_state import masked_layers
@@ -59,7 +59,7 @@ def layer_flops(model, input_shape=None):
         for path, shape in paths[layer]:
             uses[path] += _uses(layer, shape, inputs.shape, outputs.shape)
 
-    with _watched(paths, count):
+    with calls_shown(paths, count):
         model(_zeros(model, input_shape), training=False)
     return {
         path: 2 * uses[path] * math.prod(owner.shape)
@@ -133,29 +133,6 @@ def _contracted(layer, shape):
         for letter, size in zip(kernel, shape, strict=True)
         if letter in inputs
     )
-
-
-@contextlib.contextmanager
-def _watched(watched, count):
-    """Calls `count(layer, inputs, outputs)` for each call of these layers."""
-
-    def watch(layer):
-        call = layer.call
-
-        def counting(inputs, *args, **kwargs):
-            outputs = call(inputs, *args, **kwargs)
-            count(layer, inputs, outputs)
-            return outputs
-
-        layer.call = counting
-
-    try:
-        for layer in watched:
-            watch(layer)
-        yield
-    finally:
-        for layer in watched:
-            vars(layer).pop("call", None)
 
 
 def _zeros(model, input_shape):
