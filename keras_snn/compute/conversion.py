@@ -13,6 +13,7 @@ from keras_snn.compute.sparse_conv import SparseConv2D
 from keras_snn.compute.sparse_dense import SparseDense
 from keras_snn.compute.sparse_layer import PAYS
 from keras_snn.compute.sparse_layer import SparseLayer
+from keras_snn.masking.keras_private import functional_class
 from keras_snn.masking.mask_state import masked_layers
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.masked_layer import MaskedLayer
@@ -163,7 +164,7 @@ def _of_graph(model):
     wrappers = masked_layers(model)
     whole = isinstance(model, SparseModel) or not wrappers
     inner = wrappers[0].layer if wrappers else model
-    if not whole or type(inner) not in _graphs():
+    if not whole or type(inner) not in (functional_class(), keras.Sequential):
         raise ValueError(
             "A model is taken apart to compute sparse, so it must be "
             "Functional or Sequential, with the masks that `sparsify` puts "
@@ -175,12 +176,6 @@ def _of_graph(model):
             f"masks. Received: {model.name!r}, whose wrapper does"
         )
     return (wrappers or [None])[0], weights
-
-
-def _graphs():
-    from keras_snn.masking.keras_private import functional_class
-
-    return functional_class(), keras.Sequential
 
 
 def _why_masked(masked, policy, batch_size):

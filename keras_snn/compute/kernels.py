@@ -166,7 +166,7 @@ def _unpack(lines, used, batch, places, before, channel, channels):
 
 
 @jit
-def _tap(shape, planes, tile, tap):
+def _tap(shape, tile, tap):
     """The phase that a tap reads, and how far from its own position."""
     s = shape
     y, x = tap // s.kernel_x - s.pad_y, tap % s.kernel_x - s.pad_x
@@ -181,7 +181,7 @@ def _input_rows(shape, planes, tile):
     taps, channels = shape.kernel_y * shape.kernel_x, shape.channels
     table = np.empty(taps * channels, np.int64)
     for tap in range(taps):
-        phase, shift = _tap(shape, planes, tile, tap)
+        phase, shift = _tap(shape, tile, tap)
         start = planes.slack + planes.before + shift
         for c in range(channels):
             row = phase * channels + c
@@ -253,7 +253,7 @@ def _input_gradient_tile(
         for first in range(0, channels, BLOCK):
             lines[:] = 0
             for tap in range(shape.kernel_y * shape.kernel_x):
-                reads, shift = _tap(shape, of_x, tile, tap)
+                reads, shift = _tap(shape, tile, tap)
                 if reads != phase:
                     continue
                 for c in range(first, min(first + BLOCK, channels)):
