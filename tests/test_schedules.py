@@ -14,7 +14,7 @@ from keras_snn.schedules import PolynomialDecay
 from keras_snn.schedules import PruningSchedule
 from keras_snn.schedules import exponential
 from keras_snn.schedules import preview
-from keras_snn.schedules import requests
+from keras_snn.schedules.updates import requests
 
 STEPS = np.arange(1000)
 CONSTANT = [

@@ -22,8 +22,8 @@ from keras_snn.oneshot.magnitude import prune_magnitude
 from keras_snn.oneshot.random import prune_random
 from keras_snn.oneshot.snip import snip
 from keras_snn.oneshot.synflow import synflow
-from keras_snn.schedules import LEAST_UPDATES
 from keras_snn.schedules import DuringTraining
+from keras_snn.schedules.during_training import LEAST_UPDATES
 
 
 @dataclasses.dataclass(frozen=True)

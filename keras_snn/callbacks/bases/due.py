@@ -13,8 +13,8 @@ import math
 from keras_snn.checks import check_integer
 from keras_snn.checks import check_number
 from keras_snn.masking import keras_private
-from keras_snn.schedules import asked
-from keras_snn.schedules import requests
+from keras_snn.schedules.updates import asked
+from keras_snn.schedules.updates import requests
 
 UNITS = ("epochs", "steps")
 

@@ -7,7 +7,7 @@ from keras_snn.callbacks.bases.mask_update import MaskUpdate
 from keras_snn.schedules import ConstantSparsity
 from keras_snn.schedules import DuringTraining
 from keras_snn.schedules import PolynomialDecay
-from keras_snn.schedules import check_schedule
+from keras_snn.schedules.updates import check_schedule
 
 # By name, tfmot's two as well: their names and arguments are the same.
 SCHEDULES = {
