@@ -13,9 +13,9 @@ from keras_snn.arithmetic import distributions
 from keras_snn.callbacks.acdc import ACDCUpdate
 from keras_snn.callbacks.bases.by_gradient import ByGradient
 from keras_snn.callbacks.bases.drop_and_grow import DropAndGrow
-from keras_snn.callbacks.bases.drop_and_grow import Update
 from keras_snn.callbacks.bases.due import Due
 from keras_snn.callbacks.bases.mask_update import MaskUpdate
+from keras_snn.callbacks.bases.update import Update
 from keras_snn.callbacks.flying_bird import FlyingBirdUpdate
 from keras_snn.callbacks.gmp import GMPUpdate
 from keras_snn.callbacks.granet import GraNetUpdate

@@ -10,7 +10,7 @@ from keras import layers
 import keras_snn
 from keras_snn import SETUpdate
 from keras_snn import get_masks
-from keras_snn.callbacks.bases.drop_and_grow import Update
+from keras_snn.callbacks.bases.update import Update
 from keras_snn.masking.mask_state import masked_weights
 
 RNG = np.random.default_rng(0)

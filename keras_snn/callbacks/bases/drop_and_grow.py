@@ -1,24 +1,23 @@
-"""Dynamic sparse training: every so often, drop weights and grow others."""
+"""Dynamic sparse training: weights are dropped, and others are grown."""
 
-import dataclasses
 import math
-from collections.abc import Callable
-from collections.abc import Mapping
 
 import numpy as np
-from keras import ops
 
 from keras_snn import patterns
 from keras_snn.arithmetic import masks
 from keras_snn.callbacks.bases.due import Due
+from keras_snn.callbacks.bases.exploration import explore
+from keras_snn.callbacks.bases.exploration import explored_share
 from keras_snn.callbacks.bases.mask_update import MaskUpdate
+from keras_snn.callbacks.bases.update import by_position
+from keras_snn.callbacks.bases.update import check_gradients
+from keras_snn.callbacks.bases.update import with_mask
 from keras_snn.checks import check_integer
 from keras_snn.checks import check_number
 from keras_snn.choosing.by_score import active_masks
 from keras_snn.masking.mask_state import masked_weights
-from keras_snn.masking.mask_state import method_state
 from keras_snn.masking.mask_state import sparsity
-from keras_snn.masking.mask_state import total_size
 from keras_snn.masking.set_masks import check_pruned
 from keras_snn.masking.set_masks import checked_optimizer
 from keras_snn.masking.set_masks import move_nonzeros
@@ -34,56 +33,22 @@ GROW_INITS = ("zeros", "random_normal", "random_uniform")
 LEAST_DROP_FRACTION = 0.001
 
 
-@dataclasses.dataclass(frozen=True)
-class Update:
-    """One masked weight in the midst of a mask update.
-
-    Attributes:
-        weight: Its values, a float array.
-        mask: Its mask before the update, a bool array of the same shape.
-        given: What the method's `gradients` gave for it, or a function that
-            returns it; None where the method needs none.
-        rng: The NumPy generator of this weight in this update.
-        pattern: What its masks must be.
-        positions: Where the nonzeros of a kernel are, of which only these are
-            stored: `weight` and `mask` are theirs alone then, and `given`
-            comes in blocks. None where arrays are of the kernel's shape.
-        size: How many weights the kernel has.
-    """
-
-    weight: np.ndarray
-    mask: np.ndarray
-    given: np.ndarray | Callable | None = None
-    rng: np.random.Generator | None = None
-    pattern: patterns.Pattern = patterns.ANY
-    positions: np.ndarray | None = None
-    size: int | None = None
-
-    @property
-    def gradient(self):
-        """The gradient of every weight, made when it is asked for.
-
-        By position, in blocks: pairs of where one begins, and its array.
-        """
-        return self.given() if callable(self.given) else self.given
-
-
 class DropAndGrow(MaskUpdate):
-    """Moves weights about, the model's count staying as it is.
+    """Drops active weights and grows as many others, every so often.
 
-    An update comes before a step or an epoch begins (of `ByGradient`, behind
-    the step that it looks at), so that what validation sees and a checkpoint
-    saves has been trained as it is, and training ends with weights that it
-    trained. Layers whose mask is full stay as they are, and so do frozen ones,
-    where what is grown would stay 0.
+    An update comes before a step or an epoch begins (that of a `ByGradient`
+    after the step that it looks at). So the masks that validation sees and a
+    checkpoint saves have been trained with, and training ends with weights that
+    it trained. Layers whose mask is full stay as they are, and so do frozen
+    ones, where what is grown would stay 0.
 
-    Subclasses define `drop` and `grow`: arrays in, a mask out. One that can do
-    without arrays of a kernel's shape, where layers store only nonzeros, sets
-    `by_position` and defines `grow_at`; its own subclasses have to do it again.
-    `state` keeps what must survive a resume. `logs` of an epoch have
-    `exploration`, the share of weights that have ever been active: R_s of "Do
-    We Actually Need Dense Over-Parameterization?",
-    https://arxiv.org/abs/2102.02887.
+    Subclasses define `grow`, and `drop` where not the smallest weights go:
+    arrays in, a mask out. A method that needs no array of a kernel's shape,
+    where layers store only nonzeros, sets `by_position` and defines `grow_at`;
+    its own subclasses have to do so again. `state` keeps what must survive a
+    resume. The `logs` of an epoch have `exploration`, the share of weights that
+    have ever been active: R_s of "Do We Actually Need Dense
+    Over-Parameterization?", https://arxiv.org/abs/2102.02887.
 
     Args:
         interval: Epochs or steps between updates, an int >= 1.
@@ -110,6 +75,18 @@ class DropAndGrow(MaskUpdate):
     Raises:
         ValueError: If an argument is out of range or, when training begins,
             the masks do not have the pattern.
+
+    Example:
+
+    ```python
+    class ByMagnitude(keras_snn.DropAndGrow):
+        def grow(self, update, mask, count):
+            return update.pattern.grow_random(mask, count, update.rng)
+
+
+    update = ByMagnitude(interval=1, drop_fraction=0.3)
+    model.fit(x, y, epochs=20, callbacks=[update])
+    ```
     """
 
     by_position = False
@@ -184,15 +161,12 @@ class DropAndGrow(MaskUpdate):
         super().on_epoch_begin(epoch, logs)
         if "explored" not in self.state:
             whole, stored = self._split(masked_weights(self.model))
-            self._explore(self.model, active_masks(whole), _positions(stored))
+            explore(self.model, active_masks(whole), _positions(stored))
 
     def on_epoch_end(self, epoch, logs=None):
         super().on_epoch_end(epoch, logs)
         if logs is not None:
-            explored = np.count_nonzero(np.unpackbits(self.state["explored"]))
-            explored += len(self.state.get("explored_at", ()))
-            size = total_size(masked_weights(self.model))
-            logs["exploration"] = explored / size
+            logs["exploration"] = explored_share(self.model)
 
     def update_at(self, moment):
         self.update(self.model, moment.step, moment.progress)
@@ -237,23 +211,22 @@ class DropAndGrow(MaskUpdate):
         if gradients is None:
             gradients = self.gradients(model, moving, step) if moving else {}
         else:
-            _check_gradients(gradients, moving)
+            check_gradients(gradients, moving)
         updates = {}
         for path, masked in moving.items():
-            given = _checked if path in whole else _in_blocks
-            arrays = (
-                {"weight": masked.weight_array(), "mask": before[path]}
+            rng = masks.generator(self.seed, step, masked.index)
+            updates[path] = (
+                with_mask(
+                    masked,
+                    before[path],
+                    gradients,
+                    path,
+                    rng=rng,
+                    pattern=of_layers[path],
+                )
                 if path in whole
-                else _arrays_at(masked, at[path])
+                else by_position(masked, at[path], gradients, path, rng=rng)
             )
-            updates[path] = Update(
-                **arrays,
-                given=given(gradients, path) if path in gradients else None,
-                rng=masks.generator(self.seed, step, masked.index),
-                pattern=of_layers.get(path, patterns.ANY),
-                size=masked.size,
-            )
-            masks.check_scores(updates[path].weight, path)
         if self.params is None:  # In a loop of a user's own.
             check_pruned(whole, before, optimizer)
         updates = self.prune(whole, before, updates, progress)
@@ -284,7 +257,7 @@ class DropAndGrow(MaskUpdate):
             for path in stored
         }
         move_nonzeros(stored, moved, kept=kept, optimizer=optimizer)
-        self._explore(model, before | grown, at | moved)
+        explore(model, before | grown, at | moved)
 
     def _split(self, weights):
         """The weights whose masks are arrays, and those known by position."""
@@ -299,28 +272,6 @@ class DropAndGrow(MaskUpdate):
             if by_position and masked.computes == "sparse"
         }
         return {p: m for p, m in weights.items() if p not in stored}, stored
-
-    def _explore(self, model, active, at):
-        """Notes which weights have ever been active.
-
-        A bit for each weight with a mask; of others, their positions in all.
-
-        Args:
-            model: A Keras model with masks.
-            active: Dict of path to mask.
-            at: Dict of path to positions of nonzeros.
-        """
-        state = method_state(model)
-        flat = [np.empty(0, bool), *(mask.ravel() for mask in active.values())]
-        now = np.packbits(np.concatenate(flat))
-        state["explored"] = state.get("explored", now) | now
-        if at:
-            weights, offset = masked_weights(model), 0
-            known = [state.get("explored_at", np.empty(0, np.int64))]
-            for path, positions in at.items():
-                known.append(offset + positions)
-                offset += weights[path].size
-            state["explored_at"] = masks.union(*known)
 
     def _patterns(self, weights, active):
         """The pattern of each weight, which its mask has."""
@@ -423,30 +374,9 @@ class DropAndGrow(MaskUpdate):
         }
 
 
-def _checked(gradients, path):
-    """A function that returns one of many gradients, if it is finite."""
-    return lambda: masks.check_scores(gradients[path], path)
-
-
-def _in_blocks(gradients, path):
-    """A function that returns one of many gradients in blocks."""
-    if hasattr(gradients, "blocks"):
-        return lambda: gradients.blocks(path)
-    return lambda: [(0, gradients[path])]
-
-
 def _positions(stored):
     """Where the nonzeros of layers are that store only these, by path."""
     return {path: m.owner.layer.positions() for path, m in stored.items()}
-
-
-def _arrays_at(masked, positions):
-    values = ops.convert_to_numpy(masked.weight.value)[: len(positions)]
-    return {
-        "weight": values,
-        "mask": np.ones(len(positions), bool),
-        "positions": positions,
-    }
 
 
 def _start(grow_init, weight, rng):
@@ -454,20 +384,3 @@ def _start(grow_init, weight, rng):
         return rng.normal(0.0, weight.std(), weight.shape)
     bound = np.abs(weight).mean()
     return rng.uniform(-bound, bound, weight.shape)
-
-
-def _check_gradients(gradients, weights):
-    if not isinstance(gradients, Mapping):
-        raise TypeError(
-            "Argument `gradients` must be a mapping of weight path to array. "
-            f"Received: a {type(gradients).__name__}"
-        )
-    for path, masked in weights.items():
-        shape = np.shape(gradients.get(path))
-        if shape != tuple(masked.shape):
-            raise ValueError(
-                "Argument `gradients` must hold an array for every weight that "
-                "may move, of its shape. Received: "
-                f"{'one of shape ' + str(shape) if shape else 'none'} for "
-                f"{path!r} of shape {tuple(masked.shape)}"
-            )
