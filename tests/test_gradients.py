@@ -7,7 +7,7 @@ from keras_snn.backend import gradient
 from keras_snn.backend import hessian_vector_product
 from keras_snn.backend import jit
 from keras_snn.backend import map_batch
-from keras_snn.gradients import loss_gradients
+from keras_snn.gradients.of_loss import loss_gradients
 
 
 def numpy(tensors):

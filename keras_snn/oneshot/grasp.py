@@ -25,7 +25,7 @@ from keras import ops
 from keras_snn.backend import gradient
 from keras_snn.backend import hessian_vector_product
 from keras_snn.choosing.in_rounds import masks_in_rounds
-from keras_snn.gradients import loss_function
+from keras_snn.gradients.of_loss import loss_function
 from keras_snn.masking.mask_state import dense_weights
 from keras_snn.masking.set_masks import set_masks
 from keras_snn.oneshot.in_batches import batches_of

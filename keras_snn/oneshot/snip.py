@@ -19,7 +19,7 @@ from keras_snn import patterns
 from keras_snn.arithmetic import masks
 from keras_snn.choosing.by_score import active_masks
 from keras_snn.choosing.in_rounds import masks_in_rounds
-from keras_snn.gradients import loss_gradients
+from keras_snn.gradients.of_loss import loss_gradients
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.set_masks import set_masks
 from keras_snn.oneshot.in_batches import batches_of

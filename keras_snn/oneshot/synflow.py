@@ -34,7 +34,7 @@ from keras_snn.choosing.by_score import active_masks
 from keras_snn.choosing.by_score import magnitudes
 from keras_snn.choosing.by_score import masks_by_score
 from keras_snn.choosing.in_rounds import masks_in_rounds
-from keras_snn.gradients import outputs_function
+from keras_snn.gradients.of_loss import outputs_function
 from keras_snn.masking.mask_state import dense_weights
 from keras_snn.masking.set_masks import set_masks
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_snn.gradients import dense_gradients
+from keras_snn.gradients.of_masked import dense_gradients
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.plot import axes as shared
 

@@ -13,7 +13,7 @@ from keras_snn import SNFSUpdate
 from keras_snn import get_masks
 from keras_snn.callbacks.bases.batches import Batches
 from keras_snn.callbacks.bases.update import Update
-from keras_snn.gradients import dense_gradients
+from keras_snn.gradients.of_masked import dense_gradients
 from keras_snn.masking import keras_private
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.schedules import ConstantSparsity

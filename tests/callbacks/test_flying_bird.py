@@ -8,7 +8,7 @@ from keras_snn import FlyingBirdUpdate
 from keras_snn.attacks import PGD
 from keras_snn.attacks import AdversarialModel
 from keras_snn.attacks import AdversarialValidation
-from keras_snn.gradients import dense_gradients
+from keras_snn.gradients.of_masked import dense_gradients
 from keras_snn.masking.mask_state import masked_weights
 
 RNG = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from keras_snn import RigLUpdate
 from keras_snn import get_masks
 from keras_snn.attacks import PGD
 from keras_snn.attacks import AdversarialModel
-from keras_snn.gradients import dense_gradients
+from keras_snn.gradients.of_masked import dense_gradients
 from keras_snn.masking.mask_state import masked_weights
 
 BACKEND = keras.backend.backend()

@@ -14,9 +14,9 @@ from keras_snn import LotteryTicket
 from keras_snn import RigLUpdate
 from keras_snn import SETUpdate
 from keras_snn import get_masks
-from keras_snn import gradients
 from keras_snn import schedules
 from keras_snn.compute.sparse_layer import SparseLayer
+from keras_snn.gradients import of_masked
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.masked_weight import MaskedWeight
 from keras_snn.masking.nonzero_layer import NonzeroWeight
@@ -160,7 +160,7 @@ def test_callbacks(method, optimizer):
 
 
 def test_gradients_in_blocks(monkeypatch):
-    monkeypatch.setattr(gradients, "BLOCK", 50)
+    monkeypatch.setattr(of_masked, "BLOCK", 50)
     models = pair(0.75, sgd)
     for model in models:
         fit(model, METHODS["RigL"](), epochs=2)
@@ -173,8 +173,8 @@ def test_kernels_are_never_held(method, monkeypatch):
     for name in ("mask_array", "weight_array", "write"):
         monkeypatch.delattr(NonzeroWeight, name)
         monkeypatch.delattr(MaskedWeight, name)
-    monkeypatch.setattr(gradients.LayerGradients, "__getitem__", None)
-    monkeypatch.setattr(gradients, "BLOCK", 2**14)
+    monkeypatch.setattr(of_masked.LayerGradients, "__getitem__", None)
+    monkeypatch.setattr(of_masked, "BLOCK", 2**14)
     units = 2**16 if method == "SET" else 2**9
     model = keras.Sequential(
         [

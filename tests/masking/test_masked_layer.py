@@ -468,7 +468,7 @@ def test_a_frozen_layer_is_masked_and_stays_frozen():
 
 
 def test_gradients_of_inactive_weights_are_zero():
-    from keras_snn.gradients import loss_gradients
+    from keras_snn.gradients.of_loss import loss_gradients
 
     model = keras_snn.sparsify(
         keras.Sequential([keras.Input((6,)), layers.Dense(5)]), 0.5

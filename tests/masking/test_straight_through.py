@@ -11,7 +11,7 @@ from keras_snn import MovementUpdate
 from keras_snn import StraightThroughLayer
 from keras_snn import TopKASTUpdate
 from keras_snn import get_masks
-from keras_snn.gradients import loss_gradients
+from keras_snn.gradients.of_loss import loss_gradients
 from keras_snn.masking.mask_state import masked_layers
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.schedules import DuringTraining

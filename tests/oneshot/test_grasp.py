@@ -62,7 +62,7 @@ def test_the_score_of_a_linear_model_by_hand(sparsity):
 
 def test_the_score_is_half_the_change_of_the_gradient_norm():
     """By finite differences, of weights shrunk a little."""
-    from keras_snn.gradients import loss_gradients
+    from keras_snn.gradients.of_loss import loss_gradients
 
     model = deep()
     weights = masked_weights(model)

@@ -22,7 +22,7 @@ def looked_at(network, at):
     """Ratios of the time of a step, with the look over without."""
     import keras_snn
     from keras_snn.callbacks.bases.training_gradients import TrainingGradients
-    from keras_snn.gradients import dense_gradients
+    from keras_snn.gradients.of_masked import dense_gradients
 
     model = keras_snn.sparsify(MODELS[network](), 0.9)
     networks.compiled(model)

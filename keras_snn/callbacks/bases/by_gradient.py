@@ -10,7 +10,7 @@ from keras_snn.callbacks.bases.drop_and_grow import DropAndGrow
 from keras_snn.callbacks.bases.training_gradients import TrainingGradients
 from keras_snn.callbacks.bases.training_gradients import undo_next
 from keras_snn.checks import check_integer
-from keras_snn.gradients import dense_gradients
+from keras_snn.gradients.of_masked import dense_gradients
 
 
 class ByGradient(DropAndGrow):

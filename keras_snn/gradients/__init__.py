@@ -1,0 +1,1 @@
+"""The gradient of a model's loss by its weights, on any backend."""
