@@ -13,10 +13,10 @@ from keras_snn.experiments import figures
 from keras_snn.experiments import tables
 from keras_snn.experiments import view
 from keras_snn.experiments.grid import trials
+from keras_snn.experiments.grid_files import GridFiles
 from keras_snn.experiments.kinds import KINDS
 from keras_snn.experiments.networks import MODELS
 from keras_snn.experiments.provenance import provenance
-from keras_snn.experiments.report import Report
 from keras_snn.experiments.run import plan
 from keras_snn.experiments.run import run_grid
 from keras_snn.experiments.scored import SCORES
@@ -50,7 +50,7 @@ def compare(settings, figure, *, name="accuracy", export=False):
         return []
     # What is missing shall be missed before hours of training.
     figures.pyplot()
-    report = Report(settings.out, figure, name, title(grid))
+    files = GridFiles(settings.out, figure, name, title(grid))
     if settings.plot_only:
         rows = store.rows(grid)
         if not rows:
@@ -61,8 +61,8 @@ def compare(settings, figure, *, name="accuracy", export=False):
     else:
         if export:
             check_installed()
-        rows = _run(settings, grid, report, export=export)
-    report(rows, last=True)
+        rows = _run(settings, grid, files, export=export)
+    files(rows, last=True)
     print(tables.text(rows))
     print(
         f"{len(rows)} of {len(grid)} networks; table and figure are in "
@@ -71,7 +71,7 @@ def compare(settings, figure, *, name="accuracy", export=False):
     return rows
 
 
-def _run(settings, grid, report=None, **config):
+def _run(settings, grid, files=None, **config):
     """Runs trials, telling first what will be done."""
     for trial in grid:
         data.fingerprint(trial, settings.data_dir)  # Missed now, if at all.
@@ -97,7 +97,7 @@ def _run(settings, grid, report=None, **config):
             retry=settings.retry,
             runner=settings.runner,
             view=shown,
-            on_result=report,
+            on_result=files,
             **config,
             **settings.config,
         )

@@ -6,10 +6,12 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from keras_snn.experiments import statistics
+from keras_snn.experiments.statistics import __main__ as command
 from keras_snn.experiments.statistics import claims
 from keras_snn.experiments.statistics import confidence_interval
 from keras_snn.experiments.statistics import holm
 from keras_snn.experiments.statistics import seeds_needed
+from keras_snn.experiments.statistics.of_means import FEW
 from keras_snn.files import write_csv
 
 pytestmark = pytest.mark.once
@@ -136,7 +138,7 @@ def test_holm_is_that_of_statsmodels():
 
 
 def test_intervals_of_few_seeds_are_students():
-    values = np.random.default_rng(0).normal(size=statistics.FEW)
+    values = np.random.default_rng(0).normal(size=FEW)
     few = values[:-1]
     assert confidence_interval(few) == confidence_interval(few, kind="t")
     bca = confidence_interval(values, kind="bca")
@@ -183,10 +185,10 @@ def test_a_grid_without_what_is_needed():
 def test_claims_of_a_file_of_results(tmp_path, capsys):
     rows = grid(np.random.default_rng(0), 0.05)
     write_csv(tmp_path / "results.csv", [{**r, "error": None} for r in rows])
-    assert statistics.main([str(tmp_path / "results.csv")]) == 0
+    assert command.main([str(tmp_path / "results.csv")]) == 0
     said = capsys.readouterr().out
     assert said == statistics.text(claims(rows))
     assert "SET beats dense at some sparsity, data ratio 0.3: " in said
     assert "3 seeds" in said
-    assert statistics.main([str(tmp_path / "none.csv")]) == 2
+    assert command.main([str(tmp_path / "none.csv")]) == 2
     assert "error: " in capsys.readouterr().err

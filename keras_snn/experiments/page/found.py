@@ -9,9 +9,9 @@ from keras_snn.evaluation.arrays import log_softmax
 from keras_snn.experiments import data
 from keras_snn.experiments import grid
 from keras_snn.experiments import predictions
+from keras_snn.experiments.grid_files import read_rows
 from keras_snn.experiments.kinds import KINDS
 from keras_snn.experiments.methods import METHODS
-from keras_snn.experiments.statistics import read_rows
 from keras_snn.experiments.store import read
 from keras_snn.experiments.trial import unknown
 from keras_snn.files import read_csv

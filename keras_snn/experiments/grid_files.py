@@ -1,6 +1,8 @@
 """The files of a grid: a table, rows and a figure, there from the first."""
 
+import csv
 import time
+from pathlib import Path
 
 from keras_snn.experiments import figures
 from keras_snn.experiments import tables
@@ -11,7 +13,7 @@ from keras_snn.files import written
 SHARE = 0.05
 
 
-class Report:
+class GridFiles:
     """Writes `results.csv`, `table.txt` and the figure of a grid.
 
     Args:
@@ -51,3 +53,30 @@ class Report:
             figures.save(drawn, self.folder / self.name)
         ended = time.perf_counter()
         self._next = ended + (ended - began) / SHARE
+
+
+def read_rows(path):
+    """The rows of a `results.csv`, with numbers as numbers.
+
+    Args:
+        path: Of the file.
+
+    Returns:
+        A list of dicts; what a row lacks is not in it.
+    """
+    with Path(path).open(newline="") as file:
+        return [
+            {name: _value(cell) for name, cell in row.items() if cell}
+            for row in csv.DictReader(file)
+        ]
+
+
+def _value(cell):
+    if cell in ("True", "False"):
+        return cell == "True"
+    for kind in (int, float):
+        try:
+            return kind(cell)
+        except ValueError:
+            pass
+    return cell

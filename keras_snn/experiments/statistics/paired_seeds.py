@@ -1,45 +1,20 @@
-"""Whether sparse networks beat the dense one, by seeds: claims with verdicts.
+"""Claims that methods beat the dense network, by the differences of seeds."""
 
-    python -m keras_snn.experiments.statistics results/el2n_resnet18/results.csv
-
-A network is compared to the dense one of its seed, which saw the same batches.
-What is asked is about the mean over seeds, on this data: other images are not
-drawn.
-
-Three seeds are few. A bootstrap of them draws from 10 different samples and
-never leaves the range of the data, and three differences have one sign in a
-quarter of all cases where there is no effect at all: of 300 samples of three
-normal values, 95% intervals by percentiles held the mean in 73%, Student's in
-95%; of ten, bootstrapped ones in 91%. So intervals of few seeds are Student's.
-From `FEW` seeds on they are bootstrapped (BCa: Efron, 1987, "Better Bootstrap
-Confidence Intervals", Journal of the American Statistical Association 82).
-
-The best of nine sparsities is not nine times as likely to beat the dense
-network by chance, but nearly: p-values are corrected after Holm (1979, "A
-Simple Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of
-Statistics 6), which holds however they depend on each other, as they do by the
-dense network that they share. Or the sparsity is chosen on some seeds and
-tested on the others. To choose it by held-out images of the same networks does
-not do: those that were lucky to train well do well on all images.
-"""
-
-import argparse
-import csv
 import dataclasses
-import sys
-from pathlib import Path
 
 import numpy as np
 
 from keras_snn.experiments.grouping import accuracies
 from keras_snn.experiments.grouping import panels
 from keras_snn.experiments.grouping import series
-from keras_snn.extras import require
+from keras_snn.experiments.statistics.of_means import INTERVALS
+from keras_snn.experiments.statistics.of_means import MOST_SEEDS
+from keras_snn.experiments.statistics.of_means import confidence_interval
+from keras_snn.experiments.statistics.of_means import holm
+from keras_snn.experiments.statistics.of_means import seeds_needed
+from keras_snn.experiments.statistics.of_means import tested
 
-FEW = 20
-MOST_SEEDS = 1000
 FAMILIES = ("method", "panel")
-INTERVALS = ("auto", "t", "bca", "percentile")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,13 +132,13 @@ def claims(
     found = []
     for panel, members in panels(rows).items():
         pairs = _chosen(_pairs(panel, members, metric), chosen_on, panel)
-        tested = {
-            place: _tested(values + margin) for place, values in pairs.items()
+        tests = {
+            place: tested(values + margin) for place, values in pairs.items()
         }
-        adjusted = _adjusted({p: t[1] for p, t in tested.items()}, family)
+        adjusted = _adjusted({p: t[1] for p, t in tests.items()}, family)
         compared = {}
         for (method, sparsity), values in pairs.items():
-            effect, p, refuted = tested[method, sparsity]
+            effect, p, refuted = tests[method, sparsity]
             low, high = confidence_interval(values, level, interval)
             compared.setdefault(method, []).append(
                 Comparison(
@@ -199,90 +174,6 @@ def claims(
     return found
 
 
-def confidence_interval(values, level=0.05, kind="auto"):
-    """The confidence interval of a mean.
-
-    Args:
-        values: Floats of shape (n,), n >= 2.
-        level: How often the interval may miss the mean.
-        kind: As `interval` for `claims`.
-
-    Returns:
-        `(low, high)`.
-    """
-    stats = require("scipy.stats", "A confidence interval")
-    values = np.asarray(values, "float64")
-    if kind == "auto":
-        kind = "t" if len(values) < FEW else "bca"
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
-    if kind == "t":
-        half = stats.t.isf(level / 2, len(values) - 1) * _error(values)
-        return float(values.mean() - half), float(values.mean() + half)
-    found = stats.bootstrap(
-        (values,),
-        np.mean,
-        confidence_level=1 - level,
-        method={"bca": "BCa"}.get(kind, kind),
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return float(found.low), float(found.high)
-
-
-def holm(p_values):
-    """P-values corrected for how many there are, after Holm.
-
-    Args:
-        p_values: Floats, a list.
-
-    Returns:
-        A list of floats, in the order that they came: below a level where
-        Holm's procedure at that level rejects.
-    """
-    p_values = np.asarray(p_values, "float64")
-    order = np.argsort(p_values, kind="stable")
-    steps = p_values[order] * np.arange(len(p_values), 0, -1)
-    corrected = np.empty_like(p_values)
-    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return corrected.tolist()
-
-
-def seeds_needed(effect, level=0.05, power=0.8):
-    """How many seeds a one-sided paired t test needs.
-
-    Args:
-        effect: The mean difference in standard deviations of the differences.
-        level: Of the test.
-        power: How likely it is to show the effect.
-
-    Returns:
-        An int >= 2; None if it is more than 1,000.
-
-    Example:
-
-    >>> seeds_needed(1.0)
-    8
-    """
-    solver = require("statsmodels.stats.power", "A power calculation")
-    power_of = solver.TTestPower().power
-
-    def enough(seeds):
-        return power_of(effect, seeds, level, alternative="larger") >= power
-
-    if not effect > 0:
-        return None
-    low, high = 1, 2
-    # Upwards: the power of many seeds more than enough may come out as NaN.
-    while not enough(high):
-        if high == MOST_SEEDS:
-            return None
-        low, high = high, min(2 * high, MOST_SEEDS)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
-
-
 def text(found):
     """Claims as text: a line each, and under it what it rests on.
 
@@ -302,33 +193,6 @@ def text(found):
             for c in claim.comparisons
         ]
     return "\n".join(lines) + "\n"
-
-
-def read_rows(path):
-    """The rows of a `results.csv`, with numbers as numbers.
-
-    Args:
-        path: Of the file.
-
-    Returns:
-        A list of dicts; what a row lacks is not in it.
-    """
-    with Path(path).open(newline="") as file:
-        return [
-            {name: _value(cell) for name, cell in row.items() if cell}
-            for row in csv.DictReader(file)
-        ]
-
-
-def _value(cell):
-    if cell in ("True", "False"):
-        return cell == "True"
-    for kind in (int, float):
-        try:
-            return kind(cell)
-        except ValueError:
-            pass
-    return cell
 
 
 def _pairs(panel, rows, metric):
@@ -397,22 +261,6 @@ def _chosen(pairs, seeds, panel):
     return {(m, sparsity): v for m, (_, sparsity, v) in best.items()}
 
 
-def _tested(values):
-    """The effect, and one-sided p-values of a mean above and below 0."""
-    stats = require("scipy.stats", "A test")
-    error = _error(values)
-    if error == 0:  # Too coarse to tell: three equal values prove nothing.
-        mean = values.mean()
-        return float(np.copysign(np.inf, mean)) if mean else 0.0, 1.0, 1.0
-    t = values.mean() / error
-    above = stats.t.sf(t, len(values) - 1)
-    return t / np.sqrt(len(values)), float(above), float(1 - above)
-
-
-def _error(values):
-    return values.std(ddof=1) / np.sqrt(len(values))
-
-
 def _adjusted(p_values, family):
     """P-values after Holm, within each family."""
     groups = {}
@@ -471,31 +319,3 @@ def _check(rows, metric, level, margin, power, family, interval):
                 f"Argument `{name}` must be one of {list(allowed)}. "
                 f"Received: {name}={value!r}"
             )
-
-
-def main(arguments=None):
-    """Prints the claims of a file of results; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("results", help="a results.csv")
-    parser.add_argument("--metric", default="clean_accuracy")
-    parser.add_argument("--level", type=float, default=0.05)
-    parser.add_argument("--margin", type=float, default=0.0)
-    parser.add_argument("--power", type=float, default=0.8)
-    parser.add_argument("--family", choices=FAMILIES, default="method")
-    parser.add_argument("--chosen-on", type=int, nargs="+", default=())
-    parser.add_argument("--interval", choices=INTERVALS, default="auto")
-    options = vars(parser.parse_args(arguments))
-    try:
-        found = claims(read_rows(options.pop("results")), **options)
-    except (ValueError, OSError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(text(found), end="")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

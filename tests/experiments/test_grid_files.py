@@ -3,7 +3,7 @@ import csv
 import pytest
 
 from keras_snn.experiments import figures
-from keras_snn.experiments.report import Report
+from keras_snn.experiments.grid_files import GridFiles
 
 pytestmark = pytest.mark.once
 
@@ -36,16 +36,16 @@ def test_files_are_there_after_the_first_result_and_grow(tmp_path):
         drawn.append(len(rows))
         return figures.accuracy_lines(rows, title)
 
-    report = Report(folder, draw, "accuracy", "a title")
+    files = GridFiles(folder, draw, "accuracy", "a title")
     rows = [row(0, 0.4)]
-    report(rows)
+    files(rows)
     names = ["accuracy.png", "accuracy.svg", "results.csv", "table.txt"]
     assert sorted(path.name for path in folder.iterdir()) == names
     assert seeds(folder) == ["0"]
     rows.append(row(1, 0.6))
-    report(rows)  # Drawing takes a small share of the time: not yet again.
+    files(rows)  # Drawing takes a small share of the time: not yet again.
     assert drawn == [1]
-    report(rows, last=True)
+    files(rows, last=True)
     assert drawn == [1, 2]
     assert seeds(folder) == ["0", "1"]
     assert "0.500 ± 0.141" in (folder / "table.txt").read_text()
@@ -53,8 +53,8 @@ def test_files_are_there_after_the_first_result_and_grow(tmp_path):
 
 
 def test_where_all_failed_there_is_a_table_and_no_figure(tmp_path):
-    report = Report(tmp_path, figures.accuracy_lines, "accuracy", "a title")
-    report([{"trial": "set-0", "method": "set", "error": "NaN"}], last=True)
+    files = GridFiles(tmp_path, figures.accuracy_lines, "accuracy", "a title")
+    files([{"trial": "set-0", "method": "set", "error": "NaN"}], last=True)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["results.csv", "table.txt"]
     assert "Failed: set-0: NaN" in (tmp_path / "table.txt").read_text()
