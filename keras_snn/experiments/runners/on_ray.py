@@ -3,12 +3,13 @@
 "Ray: A Distributed Framework for Emerging AI Applications",
 https://arxiv.org/abs/1712.05889.
 
-A worker is a function: it is handed a trial, the networks that this builds on
-and its last checkpoint, and gives back the files of its result. No disk need be
-shared. Only the process that began the grid writes to the store, and it holds
-the lock of each trial that it has out, so that several may run grids on one
-store. After each epoch a worker sends its checkpoint; where it is lost, or its
-node, the trial goes on from there elsewhere.
+A worker is a function, `ray_worker.run`: it is handed a trial, the networks
+that this builds on and its last checkpoint, and gives back the files of its
+result. No disk need be shared. Only the process that began the grid, the
+driver, writes to the store, and it holds the lock of each trial that it has
+out, so that several may run grids on one store. After each epoch a worker sends
+its checkpoint; where it is lost, or its node, the trial goes on from there
+elsewhere.
 
 Several workers on one machine are a Ray of its own, too: what becomes of a
 process that dies is then written once, not twice.
@@ -18,8 +19,6 @@ import contextlib
 import dataclasses
 import logging
 import os
-import platform
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -27,17 +26,18 @@ from typing import Any
 import keras
 
 from keras_snn.checks import check_integer
-from keras_snn.experiments.attempt import attempt
 from keras_snn.experiments.attempt import blocked
 from keras_snn.experiments.attempt import describe
 from keras_snn.experiments.checkpoint import packed
 from keras_snn.experiments.checkpoint import unpack
-from keras_snn.experiments.devices import check_there
 from keras_snn.experiments.provenance import provenance
-from keras_snn.experiments.registry import load_module
-from keras_snn.experiments.store import Store
+from keras_snn.experiments.runners.ray_worker import Job
+from keras_snn.experiments.runners.ray_worker import bytes_of
+from keras_snn.experiments.runners.ray_worker import code_version
+from keras_snn.experiments.runners.ray_worker import run
+from keras_snn.experiments.runners.ray_worker import shared_files
+from keras_snn.experiments.runners.ray_worker import write_new
 from keras_snn.extras import require
-from keras_snn.files import written
 
 PURPOSE = "Running trials beside each other"
 # How often a trial may lose its worker without an epoch done between.
@@ -118,9 +118,9 @@ class OnRay:
         ray = require("ray", PURPOSE)
         with (
             _connected(ray, self),
-            contextlib.closing(_Grid(ray, self, work)) as grid,
+            contextlib.closing(_Driver(ray, self, work)) as driver,
         ):
-            grid.run()
+            driver.run()
 
     def cpus_of_a_trial(self):
         """CPUs of a trial, by default, too."""
@@ -174,24 +174,6 @@ class _Out:
     losses: int = 0  # Since then.
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Job:
-    """All that a worker is told of a trial."""
-
-    trial: Any
-    place: str  # The name of its folder, which tells its data.
-    data_dir: str | None
-    config: Any
-    export: bool
-    code: tuple
-    modules: tuple  # Pairs of a name and, of a file, what is in it.
-    done: dict  # Of those that are there, the key to a reference to the files.
-    shared: Any  # A reference to what trials share, path to bytes.
-    checkpoint: dict
-    token: str
-    mail: Any
-
-
 def _mailbox():
     """The class of an actor: what was sent and the driver has not asked for.
 
@@ -216,8 +198,8 @@ def _mailbox():
     return Mailbox
 
 
-class _Grid:
-    """The driver's part."""
+class _Driver:
+    """Hands out the trials of a grid, and takes what comes back."""
 
     def __init__(self, ray, runner, work):
         self.ray, self.runner, self.work = ray, runner, work
@@ -245,7 +227,7 @@ class _Grid:
             )
             .remote()
         )
-        self.task = ray.remote(_run).options(
+        self.task = ray.remote(run).options(
             num_cpus=cpus,
             num_gpus=runner.gpus,
             max_retries=0,  # They would begin anew.
@@ -319,13 +301,13 @@ class _Grid:
         token = f"{trial.key}-{self.begun}"
         done = [t for t in (trial, *trial.builds_on) if self._has(t)]
         data_dir = self.store.data_dir
-        job = _Job(
+        job = Job(
             trial=trial,
             place=self.store.place(trial).name,
             data_dir=data_dir and str(Path(data_dir).absolute()),
             config=self.config,
             export=self.work.exports(trial),
-            code=_code(),
+            code=code_version(),
             modules=self.modules,
             done={t.key: self._sent(t.key, self.store.files, t) for t in done},
             shared=self._shared(),
@@ -347,8 +329,8 @@ class _Grid:
 
     def _shared(self):
         """A reference to the scores of samples."""
-        names = tuple(p.name for p in _shared(self.store.folder))
-        return self._sent(names, _bytes_of, _shared(self.store.folder))
+        files = shared_files(self.store.folder)
+        return self._sent(tuple(f.name for f in files), bytes_of, files)
 
     def _read(self):
         """Keeps the checkpoints that workers have sent, and tells of them."""
@@ -379,7 +361,7 @@ class _Grid:
                     return
             else:
                 for name, content in shared.items():
-                    _write(self.store.folder / "scores" / name, content)
+                    write_new(self.store.folder / "scores" / name, content)
                 row = self.store.take(out.trial, files)
             self.sent.pop(out.trial.key, None)  # Its files may be others.
         self.work.ends(out.trial, row)
@@ -442,108 +424,3 @@ def _text_of(name):
     """A module's name, with what is in it if it is a file."""
     path = Path(name)
     return (path.name, path.read_text()) if path.suffix == ".py" else (name, "")
-
-
-def _code():
-    found = provenance()
-    return found["versions"]["keras-snn"], found["commit"]
-
-
-def _shared(folder):
-    return sorted((folder / "scores").glob("*.npz"))
-
-
-def _bytes_of(paths):
-    return {path.name: path.read_bytes() for path in paths}
-
-
-def _write(path, content):
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written(path) as temporary:
-            temporary.write_bytes(content)
-
-
-def _run(job):
-    """The worker's part: what a trial leaves in a store of its own.
-
-    Returns:
-        `(files, shared)`: of the trial, and of what trials share.
-    """
-    import ray
-
-    with tempfile.TemporaryDirectory(prefix="keras_snn-") as folder:
-        folder = Path(folder)
-        for name, text in job.modules:
-            if text:
-                (folder / name).write_text(text)
-            load_module(folder / name if text else name)
-        store = _Scratch(folder, job, ray)
-        _check_same(job, store)
-        check_there(job.config.devices)
-        for name, content in ray.get(job.shared).items():
-            _write(folder / "scores" / name, content)
-        unfinished = store.begin(job.trial)
-        unpack(unfinished, job.checkpoint)
-        view = _Posted(job, unfinished, ray)
-        attempt(job.trial, store, job.config, view, job.export)
-        return store.files(job.trial), _bytes_of(_shared(folder))
-
-
-def _check_same(job, store):
-    if job.code != _code():
-        raise ImportError(
-            "All machines must have the same keras_snn, or a result depends "
-            f"on where it was made. Received: {job.code} here, {_code()} on "
-            f"{platform.node()}"
-        )
-    place = store.place(job.trial).name
-    if place != job.place:
-        raise ImportError(
-            "All machines must have the same data, or a result depends on "
-            f"where it was made. Received: {job.place} here, {place} on "
-            f"{platform.node()}"
-        )
-
-
-class _Scratch(Store):
-    """A worker's own store: what is done elsewhere comes when asked for."""
-
-    def __init__(self, folder, job, ray):
-        super().__init__(folder, job.data_dir)
-        self._elsewhere, self._ray = dict(job.done), ray
-
-    def result(self, trial):
-        self._fetch(trial)
-        return super().result(trial)
-
-    def has_network(self, trial):
-        self._fetch(trial)
-        return super().has_network(trial)
-
-    def network(self, trial):
-        self._fetch(trial)
-        return super().network(trial)
-
-    def _fetch(self, trial):
-        reference = self._elsewhere.pop(trial.key, None)
-        if reference is not None:
-            self.take(trial, self._ray.get(reference))
-
-
-class _Posted:
-    """A view that sends each epoch, and its checkpoint, to the driver."""
-
-    def __init__(self, job, unfinished, ray):
-        self.job, self.unfinished, self.ray = job, unfinished, ray
-        self.last = job.checkpoint.keys()
-
-    def epoch(self, name, text):
-        del name
-        checkpoint = {}
-        if {p.name for p in self.unfinished.glob("epoch-*")} != self.last:
-            checkpoint = packed(self.unfinished)
-            self.last = checkpoint.keys()
-        job = self.job
-        # Waits until it is there: what was told was kept.
-        self.ray.get(job.mail.send.remote(job.token, text, checkpoint))
