@@ -1,4 +1,4 @@
-"""What rooms alike refuse, before anything runs."""
+"""Checks of arguments that several rooms make, before anything runs."""
 
 import numbers
 
@@ -23,7 +23,7 @@ def check_built(model):
 
 
 def check_images(x):
-    """Return the images as an array, if floats in [0, 1]."""
+    """Return the images as an array, if they are floats in [0, 1]."""
     x = ops.convert_to_numpy(x) if ops.is_tensor(x) else np.asarray(x)
     if x.dtype.kind in "OSU":
         raise ValueError(

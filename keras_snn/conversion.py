@@ -188,6 +188,13 @@ def strip(model, *, shrink=False):
         ValueError: If the model has no masks, holds masked layers that only
             its author can take out, or is to be shrunk and is neither
             Functional nor Sequential.
+
+    Example:
+
+    ```python
+    plain = keras_snn.strip(model)
+    plain.save("plain.keras")  # Loads where keras_snn is not installed.
+    ```
     """
     if any(m.computes == "sparse" for m in masked_weights(model).values()):
         model = to_dense(model)

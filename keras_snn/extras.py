@@ -1,10 +1,10 @@
-"""Optional packages: imported where they are used, named where they miss."""
+"""Optional packages: imported where they are used, named if missing."""
 
 import importlib
 
 import keras
 
-# The packages that are not called as the modules in them are.
+# Packages that have another name than the module in them.
 _PACKAGES = {
     "PIL": "Pillow",
     "cv2": "opencv-python-headless",

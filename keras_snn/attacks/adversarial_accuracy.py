@@ -17,6 +17,9 @@ def adversarial_accuracy(model, attack, x, y, *, batch_size=128):
     Returns:
         The fraction of attacked images that get their true class, in [0, 1].
 
+    Raises:
+        ValueError: as the attack does, if model, images or labels do not fit.
+
     Example:
 
     ```python

@@ -142,6 +142,13 @@ def to_dense(model):
     Raises:
         ValueError: If the model has no masks, or is neither Functional nor
             Sequential.
+
+    Example:
+
+    ```python
+    masked = keras_snn.to_dense(sparse)
+    keras_snn.prune_channels(masked, 0.5)  # Which looks at whole kernels.
+    ```
     """
     masked, weights = _of_graph(model)
 

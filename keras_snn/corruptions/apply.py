@@ -137,6 +137,12 @@ def mixed_corruptions(ids, *, seed=0):
 
     Raises:
         ValueError: If an id or the seed is not an int >= 0.
+
+    Example:
+
+    ```python
+    names = mixed_corruptions(range(len(images)), seed=0)
+    ```
     """
     check_integer("seed", seed, 0, "or no result could be made again")
     rngs = _generators(seed, "mixed", check_ids(ids, np.size(ids)))

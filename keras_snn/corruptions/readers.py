@@ -157,6 +157,12 @@ def load_tfds_cifar10_corrupted(corruption, severity, *, data_dir=None):
     Raises:
         ValueError: If the corruption or the severity is not one of those.
         ImportError: If tensorflow-datasets is not installed.
+
+    Example:
+
+    ```python
+    x, y = load_tfds_cifar10_corrupted("fog", severity=3)
+    ```
     """
     _check(corruption, severity)
     tfds = require("tensorflow_datasets", "cifar10_corrupted")

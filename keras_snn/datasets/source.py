@@ -33,6 +33,14 @@ class Source:
             part too; what a plan counts with. None: not known before reading.
         stem: The first convolution of a ResNet for such images: `"cifar"` or
             `"tiny"`.
+
+    Example:
+
+    ```python
+    SOURCES["mine"] = Source(
+        classes=10, image_shape=(32, 32, 3), flip=True, read=read
+    )
+    ```
     """
 
     classes: int
@@ -44,19 +52,43 @@ class Source:
 
 
 def merged(first, second):
-    """One split of the images of both, in this order."""
+    """One split of the images of both, in this order.
+
+    Args:
+        first: A `Split`.
+        second: A `Split` of images of the same shape.
+
+    Returns:
+        A `Split`.
+    """
     pairs = zip(first, second, strict=True)
     return Split(*(np.concatenate(pair) for pair in pairs))
 
 
 def whole(train, validation, test):
-    """The parts with nothing held out: the validation part is empty."""
+    """The parts with nothing held out: the validation part is empty.
+
+    Args:
+        train: A `Split`.
+        validation: A `Split`, whose images are then the last to train on.
+        test: A `Split`.
+
+    Returns:
+        A tuple `(train, validation, test)` of `Split`s.
+    """
     empty = Split(validation.x[:0], validation.y[:0])
     return merged(train, validation), empty, test
 
 
 def as_float(split):
-    """The split with its pixels as float32 in [0, 1]."""
+    """The split with its pixels as float32 in [0, 1].
+
+    Args:
+        split: A `Split` of uint8 images.
+
+    Returns:
+        A `Split`.
+    """
     return Split(np.divide(split.x, 255, dtype="float32"), split.y)
 
 

@@ -50,6 +50,13 @@ def accuracy_by_hardness(logits, y, scores, groups=10):
 
     Raises:
         ValueError: If they do not fit, or there are fewer samples than groups.
+
+    Example:
+
+    ```python
+    scores = keras_snn.hardness.el2n(dense_model, x, y)
+    found = accuracy_by_hardness(sparse_model.predict(x), y, scores)
+    ```
     """
     logits, y = checked(logits, y)
     scores = np.asarray(scores, "float64")

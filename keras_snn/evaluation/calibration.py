@@ -39,8 +39,17 @@ def nll(logits, y):
         logits: Floats of shape (n, classes).
         y: True classes, integers of shape (n,).
 
+    Returns:
+        A float >= 0.
+
     Raises:
         ValueError: If they do not fit.
+
+    Example:
+
+    ```python
+    loss = nll(model.predict(x), y)
+    ```
     """
     logits, y = checked(logits, y)
     return float(-log_softmax(logits)[np.arange(len(y)), y].mean())
@@ -59,6 +68,13 @@ def reliability(logits, y, bins=15):
 
     Raises:
         ValueError: If they do not fit.
+
+    Example:
+
+    ```python
+    found = reliability(model.predict(x), y)
+    plt.plot(found.confidence, found.accuracy)
+    ```
     """
     logits, y = checked(logits, y)
     check_integer("bins", bins, 1, "to put samples in")

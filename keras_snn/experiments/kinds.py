@@ -89,6 +89,16 @@ class Kind(Row):
             callbacks for `fit`. Defaults to none.
         check: Called with each trial of the kind, as it is made; raises a
             ValueError if its options make no sense.
+
+    Example:
+
+    ```python
+    def darkened(trial, images, part, store):
+        return images // 4
+
+
+    KINDS["dark"] = Kind("dark images", change=darkened)
+    ```
     """
 
     label: str

@@ -46,6 +46,16 @@ class Method(Row):
             to as many as a batch of training.
         callbacks: Called with the trial and its training data as
             `callbacks(trial, x, y)`; gives what changes masks during fit.
+
+    Example:
+
+    ```python
+    METHODS["mine"] = Method(
+        "Mine",
+        distribution="erk",
+        callbacks=lambda trial, x, y: [MyUpdate(trial.interval)],
+    )
+    ```
     """
 
     label: str

@@ -21,6 +21,20 @@ class Network(Row):
         build: Called as `build(trial, source)`, with the trial and the
             `keras_snn.datasets.Source` of its data; gives a built Keras model
             from images in [0, 1] to logits, its weights drawn by `trial.seed`.
+
+    Example:
+
+    ```python
+    def build(trial, source):
+        image = keras.Input(source.image_shape)
+        initial = keras.initializers.HeNormal(trial.seed)
+        x = keras.layers.Flatten()(image)
+        x = keras.layers.Dense(source.classes, kernel_initializer=initial)(x)
+        return keras.Model(image, x)
+
+
+    MODELS["mine"] = Network("My network", build=build)
+    ```
     """
 
     label: str

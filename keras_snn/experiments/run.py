@@ -77,6 +77,17 @@ def run_grid(
     Raises:
         ValueError: If there are not so many `devices`, or batches that they
             cannot share.
+
+    Example:
+
+    ```python
+    fields = {"dataset": "digits", "model": "resnet18", "width": 0.125}
+    trials = [
+        Trial(method="set", sparsity=0.9, seed=seed, epochs=6, **fields)
+        for seed in range(3)
+    ]
+    rows = run_grid(trials, "results/store")
+    ```
     """
     config, view = RunConfig(**config), view or Lines(say)
     work = Work(trials, Store(out, data_dir), config, retry, view, on_result)
@@ -222,6 +233,14 @@ def run_trial(trial, out, *, data_dir=None, say=print, view=None, **config):
     Raises:
         ValueError: If the trial cannot be run on the data.
         FloatingPointError: If training gave NaN.
+
+    Example:
+
+    ```python
+    fields = {"dataset": "digits", "model": "resnet18", "width": 0.125}
+    trial = Trial(method="set", sparsity=0.9, epochs=6, **fields)
+    print(run_trial(trial, "results/store")["clean_accuracy"])
+    ```
     """
     store, view = Store(out, data_dir), view or Lines(say)
     config, trials = RunConfig(**config), {trial}

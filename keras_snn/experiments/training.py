@@ -1,4 +1,4 @@
-"""One network: built, trained, evaluated."""
+"""One network: built, trained, and what its training cost."""
 
 import keras
 import numpy as np

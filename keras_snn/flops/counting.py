@@ -42,6 +42,16 @@ def layer_densities(model):
 
     Returns:
         A dict of weight path to float in (0, 1].
+
+    Raises:
+        ValueError: If a layer has a kernel whose FLOPs are not known.
+
+    Example:
+
+    ```python
+    model = keras_snn.sparsify(model, 0.9)
+    print(layer_densities(model)["conv1/kernel"])
+    ```
     """
     counts = _own_counts(model)
     return {

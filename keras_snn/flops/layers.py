@@ -48,6 +48,12 @@ def layer_flops(model, input_shape=None):
     Raises:
         ValueError: If the shape of a sample is not known, or a layer has a
             kernel whose FLOPs are not.
+
+    Example:
+
+    ```python
+    total = sum(layer_flops(model).values())
+    ```
     """
     found = kernels(model)
     uses = dict.fromkeys(found, 0)

@@ -98,6 +98,12 @@ def asymmetric_noise(y, rate, class_map, *, seed=0):
 
     Raises:
         ValueError: If an argument is out of range.
+
+    Example:
+
+    ```python
+    noisy = asymmetric_noise(y, 0.4, CLASS_MAPS["cifar10"])
+    ```
     """
     y = _checked(y, rate, seed)
     order = np.random.default_rng(seed).permutation(len(y))
@@ -122,6 +128,12 @@ def read_labels(path, column=""):
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not that. Nothing in it is run.
+
+    Example:
+
+    ```python
+    noisy = read_labels("CIFAR-10_human.pt", "worse_label")
+    ```
     """
     path = Path(path)
     readers = {".npy": _read_npy, ".csv": _read_csv, ".pt": _read_pt}

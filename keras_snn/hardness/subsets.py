@@ -52,6 +52,11 @@ def easiest(scores, fraction, *, labels=None):
 
     Raises:
         ValueError: As for `hardest`.
+
+    Example:
+
+    >>> easiest([0.1, 0.9, 0.5, 0.9], 0.5)
+    array([0, 2])
     """
     order = np.argsort(_values(scores), kind="stable")
     return _first(order, fraction, labels)
@@ -75,6 +80,13 @@ def random_subset(n, fraction, seed=0, *, labels=None):
 
     Raises:
         ValueError: If an argument is out of range.
+
+    Example:
+
+    ```python
+    rows = random_subset(len(x), 0.3)
+    model.fit(x[rows], y[rows])
+    ```
     """
     check_integer("seed", seed, 0, "which random draws derive from")
     check_integer("n", n, 1, "or there are no samples")

@@ -163,6 +163,12 @@ def get_masks(model):
 
     Raises:
         ValueError: If the model has no masks.
+
+    Example:
+
+    ```python
+    active = {p: int(mask.sum()) for p, mask in get_masks(model).items()}
+    ```
     """
     # Copies: on torch, an array shares the memory of its tensor.
     return Masks(
@@ -172,13 +178,23 @@ def get_masks(model):
 
 
 def sparsity(model):
-    """The fraction of zeros over all masked weights of a model, in [0, 1).
+    """The fraction of zeros over all masked weights of a model.
 
     Args:
         model: A Keras model with masks.
 
+    Returns:
+        A float in [0, 1).
+
     Raises:
         ValueError: If the model has no masks.
+
+    Example:
+
+    ```python
+    model = keras_snn.sparsify(model, 0.9)
+    assert abs(keras_snn.sparsity(model) - 0.9) < 0.001
+    ```
     """
     weights = masked_weights(model)
     active = sum(masked.active_count() for masked in weights.values())

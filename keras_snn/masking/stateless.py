@@ -3,24 +3,7 @@
 A stateless loop, as JAX has it, trains values outside the variables: what an
 update of masks writes to the variables meanwhile is lost when the loop writes
 its own back, and what it reads there is old. `stateless_update` is a function
-from state to state in between:
-
-    trainable = [v.value for v in model.trainable_variables]
-    non_trainable = [v.value for v in model.non_trainable_variables]
-    optimizer.build(model.trainable_variables)
-    state = trainable, non_trainable, [v.value for v in optimizer.variables]
-    method = SETUpdate()
-    for step, (x, y) in enumerate(batches):
-        if step % 100 == 99:
-            state = stateless_update(
-                lambda: method.update(
-                    model, step, step / steps, optimizer=optimizer
-                ),
-                model,
-                state,
-                optimizer=optimizer,
-            )
-        state = train_step(state, x, y)  # Compiled: a function of the state.
+from state to state in between.
 """
 
 from keras import ops
@@ -48,6 +31,27 @@ def stateless_update(function, model, state, *, optimizer=None):
     Raises:
         ValueError: If the state does not fit the variables, or it is called
             inside a compiled function. Nothing has changed then.
+
+    Example:
+
+    ```python
+    trainable = [v.value for v in model.trainable_variables]
+    non_trainable = [v.value for v in model.non_trainable_variables]
+    optimizer.build(model.trainable_variables)
+    state = trainable, non_trainable, [v.value for v in optimizer.variables]
+    method = SETUpdate()
+    for step, (x, y) in enumerate(batches):
+        if step % 100 == 99:
+            state = stateless_update(
+                lambda: method.update(
+                    model, step, step / steps, optimizer=optimizer
+                ),
+                model,
+                state,
+                optimizer=optimizer,
+            )
+        state = train_step(state, x, y)  # Compiled: a function of the state.
+    ```
     """
     parts = [model.trainable_variables, model.non_trainable_variables]
     if optimizer is not None:

@@ -11,6 +11,9 @@ from keras_snn.files import written
 def pyplot():
     """The matplotlib.pyplot module, imported only where a figure is drawn.
 
+    Returns:
+        The module.
+
     Raises:
         ImportError: If matplotlib is not installed.
     """
@@ -26,6 +29,12 @@ def save(figure, path):
 
     Returns:
         The paths written.
+
+    Example:
+
+    ```python
+    keras_snn.plot.save(keras_snn.plot.masks(model), "masks")
+    ```
     """
     paths = [Path(f"{path}.{suffix}") for suffix in ("png", "svg")]
     for target in paths:

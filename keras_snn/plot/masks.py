@@ -30,6 +30,12 @@ def masks(model, weights=None, *, title="Density across each kernel"):
 
     Raises:
         ValueError: If the model has no masks, or a path is unknown.
+
+    Example:
+
+    ```python
+    keras_snn.plot.masks(model, ["conv1/kernel"])
+    ```
     """
     found = _masks_of(model)
     for path in weights or ():

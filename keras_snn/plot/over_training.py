@@ -60,6 +60,12 @@ def moved(log, *, title="Share of active weights that are new"):
 
     Raises:
         ValueError: If the log has no epoch of training.
+
+    Example:
+
+    ```python
+    keras_snn.plot.moved(log)
+    ```
     """
     epochs, weights, found = _table(
         log, lambda row: row["grown"] / max(row["active"], 1), first=1

@@ -16,6 +16,9 @@ def corruption_errors(found, *, title="Error under corruptions (%)"):
     Returns:
         A matplotlib figure, a panel for each network.
 
+    Raises:
+        ValueError: If there is no network.
+
     Example:
 
     ```python

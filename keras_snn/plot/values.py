@@ -21,6 +21,12 @@ def weights(model, *, bins=50, title="Active weights"):
 
     Raises:
         ValueError: If the model has no masks.
+
+    Example:
+
+    ```python
+    keras_snn.plot.weights(model)
+    ```
     """
     found = masked_weights(model)
     values = {p: m.weight_array()[m.mask_array()] for p, m in found.items()}

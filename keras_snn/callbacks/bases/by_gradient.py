@@ -48,6 +48,18 @@ class ByGradient(DropAndGrow):
             computes sparse, where training has no dense gradient: `data` must
             be given then.
         TypeError: If `data` are of another kind.
+
+    Example:
+
+    ```python
+    class GrowWhereItHurts(keras_snn.ByGradient):
+        def grow(self, update, mask, count):
+            scores = np.abs(update.gradient)
+            return update.pattern.grow_highest(scores, mask, count)
+
+
+    update = GrowWhereItHurts(None, 100, unit="steps", drop_fraction=0.3)
+    ```
     """
 
     kept = 1.0  # Share that the sum of gradients keeps from batch to batch.

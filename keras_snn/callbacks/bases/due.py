@@ -96,6 +96,14 @@ class Due:
 
     Raises:
         ValueError: If an argument is out of range.
+
+    Example:
+
+    ```python
+    class Mine(keras_snn.MaskUpdate):
+        def __init__(self):
+            super().__init__(keras_snn.Due(100, "steps", end=0.75))
+    ```
     """
 
     def __init__(

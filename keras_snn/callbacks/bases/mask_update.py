@@ -26,6 +26,20 @@ class MaskUpdate(keras.callbacks.Callback):
 
     Args:
         due: A `Due` or `BySchedule`: when updates come.
+
+    Example:
+
+    ```python
+    class Redraw(keras_snn.MaskUpdate):  # Other random masks every 2 epochs.
+        def __init__(self, sparsity):
+            super().__init__(keras_snn.Due(interval=2))
+            self.sparsity = sparsity
+
+        def update_at(self, moment):
+            keras_snn.prune_random(
+                self.model, self.sparsity, seed=moment.step
+            )
+    ```
     """
 
     ends_sparser = False  # Whether training ends sparser than it begins.

@@ -18,6 +18,9 @@ def flops_bubbles(results, title):
     Args:
         results: List of rows with `training_flops`.
         title: Of the figure.
+
+    Returns:
+        A matplotlib figure.
     """
     found = panels(results)
     figure, axes = shared.panel_axes(list(found), title)

@@ -16,6 +16,9 @@ def density_lines(results, title):
     Args:
         results: List of rows with `layer_densities`.
         title: Of the figure.
+
+    Returns:
+        A matplotlib figure.
     """
     found = panels(results, by_sparsity=True)
     figure, axes = shared.panel_axes(list(found), title)

@@ -11,6 +11,9 @@ def example_images(groups, title):
             [0, 1], of shape (images, rows, cols, 3). All groups have the same
             lines.
         title: Of the figure.
+
+    Returns:
+        A matplotlib figure.
     """
     plt = pyplot()
     lines = list(next(iter(groups.values())))

@@ -17,6 +17,9 @@ def accuracy_lines(results, title):
     Args:
         results: List of rows.
         title: Of the figure.
+
+    Returns:
+        A matplotlib figure.
     """
     found = panels(results)
     figure, axes = shared.panel_axes(list(found), title)

@@ -20,6 +20,9 @@ def accuracy_points(results, title):
     Args:
         results: List of rows.
         title: Of the figure.
+
+    Returns:
+        A matplotlib figure.
     """
     found = panels(results)
     kinds = accuracies(results) or {"clean_accuracy": "Clean"}
