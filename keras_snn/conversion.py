@@ -59,7 +59,7 @@ def sparsify(
         model: A built Keras model of any kind: Functional, Sequential, nested
             or subclassed. Compile what is returned, not this.
         sparsity: Fraction of zeros over all masked weights, in [0, 1).
-            Defaults to 0.8, or to what a pattern such as `"2:4"` tells.
+            Defaults to 0.8, or to that of a pattern such as `"2:4"`.
         distribution: How it is shared out: `"erk"`, `"erdos_renyi"`,
             `"uniform"`, `"uniform+"`, see `keras_snn.distributions`; a function
             of (shapes, sparsity); or a mapping of layer name or weight path to

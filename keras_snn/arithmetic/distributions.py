@@ -42,15 +42,15 @@ def uniform(shapes, sparsity):
 
 
 def uniform_plus(shapes, sparsity):
-    """Uniform but for the ends: a convolution at the front is dense.
+    """Uniform, but for a dense first convolution and a denser last layer.
 
-    And the last layer is at most 80% sparse, as in "The State of Sparsity in
-    Deep Neural Networks", https://arxiv.org/abs/1902.09574; the name is that
-    of LAMP's code. The others make up for both.
+    The last layer is at most 80% sparse, as in "The State of Sparsity in Deep
+    Neural Networks", https://arxiv.org/abs/1902.09574. The layers between make
+    up for both. The name is that of LAMP's code.
 
     Args:
-        shapes: Mapping of name to weight shape, first layer first. Of rank 3
-            or more, the first is a convolution.
+        shapes: Mapping of name to weight shape, first layer first. If the
+            first shape has rank 3 or more, it is that of a convolution.
         sparsity: Fraction of zeros in all, in [0, 1).
 
     Returns:

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_snn.checks import check_integer
 
-AT_ONCE = 1 << 24  # Integers of which a list of all is no burden.
+AT_ONCE = 1 << 24  # A list of so many integers is no burden.
 
 
 def check_sparsity(sparsity, name="sparsity"):

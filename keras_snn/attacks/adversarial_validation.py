@@ -21,7 +21,7 @@ class AdversarialValidation(keras.callbacks.Callback):
     And `val_adversarial_loss`, where the model is compiled with one loss.
 
     Callbacks that monitor it, as `ModelCheckpoint` and `EarlyStopping`, must
-    come behind it in the list. Each epoch attacks all images from the same
+    come after it in the list. Each epoch attacks all images from the same
     random starts, if the attack has any.
 
     Args:

@@ -38,12 +38,13 @@ class FlyingBirdUpdate(ByGradient):
         interval: Steps between updates, an int >= 1. Defaults to 900.
         drop_fraction: Share of a layer's active weights that the first update
             drops, in (0, 1). Defaults to 0.5.
-        decay: How it falls until `end`: `"cosine"` (default), `"linear"` or
-            `"inverse_power"`, a cube, to 0.001, a number, its exponent, or
-            `"constant"`.
+        decay: How `drop_fraction` falls to 0.001 at `end`: `"cosine"`
+            (default), `"linear"`, `"inverse_power"`, which is cubic, or a
+            number > 0, the exponent of another power. With `"constant"` it
+            does not fall.
         unit: What `interval` counts: `"steps"` (default) or `"epochs"`.
-        end: Share of training after which masks stay, in (0, 1]. Defaults to
-            1, none.
+        end: Share of training after which masks no longer change, in (0, 1].
+            Defaults to 1: they change until the end.
         growth: Where weights are grown: `"gradient"` (default), where it is
             largest, or `"random"`.
         monitor: For Flying Bird+, three names of the `logs` of each epoch: the

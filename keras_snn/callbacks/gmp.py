@@ -38,7 +38,7 @@ class GMPUpdate(ScheduledUpdate):
 
     A subclass prunes by another score: it defines `scores`, and sets `revive`
     where inactive weights are to compete as well. Masks then go on changing
-    behind the schedule's end, at its sparsity.
+    after the schedule's end, at its sparsity.
 
     Args:
         schedule: A `PruningSchedule`, any object of its protocol, such as

@@ -41,11 +41,12 @@ class GraNetUpdate(RigLUpdate):
         interval: Steps between updates, an int >= 1. Defaults to 1000.
         drop_fraction: Share of a layer's active weights that the first update
             regenerates, in (0, 1). Defaults to 0.5.
-        end: Share of training after which masks stay, in (0, 1]. Defaults to
-            1.
-        decay: How it falls until `end`: `"cosine"` (default), `"linear"` or
-            `"inverse_power"`, a cube, to 0.001, a number, its exponent, or
-            `"constant"`.
+        end: Share of training after which masks no longer change, in (0, 1].
+            Defaults to 1: they change until the end.
+        decay: How `drop_fraction` falls to 0.001 at `end`: `"cosine"`
+            (default), `"linear"`, `"inverse_power"`, which is cubic, or a
+            number > 0, the exponent of another power. With `"constant"` it
+            does not fall.
         unit: What `interval` counts: `"steps"` (default) or `"epochs"`.
         pattern: As for `RigLUpdate`. Blocks are pruned by one threshold, a
             constant fan-in in every layer alike.

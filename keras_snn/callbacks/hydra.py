@@ -26,7 +26,7 @@ class HYDRAUpdate(GMPUpdate):
     Args:
         sparsity: Fraction of zeros in all, in [0, 1).
         interval: Steps between updates, an int >= 1, of which the first comes
-            before the first step; there is one behind the last step of each
+            before the first step; there is one after the last step of each
             epoch, too. Defaults to 1, as in the paper.
         scope: `"layer"` (default), the same sparsity in every layer, or
             `"global"`.

@@ -135,7 +135,7 @@ class LotteryTicket(keras.callbacks.Callback):
         Args:
             model: The model that was trained with this callback.
             sparsity: Fraction of zeros over all masked weights, in [0, 1).
-                May be left out where the pattern tells it.
+                May be left out where the pattern determines it.
             scope: `"global"`, `"layer"` or `"lamp"`, as for `prune_magnitude`.
             distribution: As for `prune_magnitude`.
             pattern: As for `prune_magnitude`.

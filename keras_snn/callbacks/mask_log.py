@@ -25,9 +25,9 @@ COLUMNS = {
 class MaskLog(keras.callbacks.Callback):
     """Records densities, and how many weights moved, after every epoch.
 
-    It changes nothing. Put behind the callback that changes masks, it adds
+    It changes nothing. Put after the callback that changes masks, it adds
     `moved` to each epoch's `logs`, for the progress bar, CSVLogger and
-    TensorBoard behind it: the share of active weights that were not active an
+    TensorBoard after it: the share of active weights that were not active an
     epoch before. `keras_snn.plot.densities(log)` and `moved(log)` draw what it
     has.
 

@@ -43,12 +43,13 @@ class MESTUpdate(ByGradient):
             Defaults to None: sparsity stays as it is.
         drop_fraction: Share of a layer's active weights that the first update
             mutates, in (0, 1). Defaults to 0.3.
-        decay: How it falls until `end`: `"cosine"` (default), `"linear"` or
-            `"inverse_power"`, a cube, to 0.001, a number, its exponent, or
-            `"constant"`.
+        decay: How `drop_fraction` falls to 0.001 at `end`: `"cosine"`
+            (default), `"linear"`, `"inverse_power"`, which is cubic, or a
+            number > 0, the exponent of another power. With `"constant"` it
+            does not fall.
         unit: What `interval` counts: `"epochs"` (default) or `"steps"`.
-        end: Share of training after which masks stay, in (0, 1]. Defaults to
-            0.75.
+        end: Share of training after which masks no longer change, in (0, 1].
+            Defaults to 0.75.
         pattern: As for `RigLUpdate`.
         batch_size: Rows drawn of `(x, y)`. Defaults to 128.
         batches: As for `RigLUpdate`. Defaults to 1.

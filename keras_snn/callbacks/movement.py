@@ -10,7 +10,7 @@ as in the authors' code.
 
 Differs from the paper: scores have the learning rate of the weights, where the
 authors' code gives them a larger one of their own; masks are computed when the
-schedule is due and behind the last step of each epoch, not at every step: a
+schedule is due and after the last step of each epoch, not at every step: a
 schedule of `frequency=1` does. Of equal scores, such as before they are
 trained, that of the larger weight is the higher.
 """
@@ -35,7 +35,7 @@ class MovementUpdate(GMPUpdate):
     """Prunes by learned scores during training, as a schedule says.
 
     Args:
-        schedule: As for `GMPUpdate`. Behind its end, masks go on changing
+        schedule: As for `GMPUpdate`. After its end, masks go on changing
             every `frequency` steps, at the final sparsity.
         scope: `"global"` or `"layer"`, as for `GMPUpdate`. Defaults to
             `"global"`, the paper's for its best results.
@@ -103,7 +103,7 @@ class SoftMovementUpdate(ScheduledUpdate):
 
     Args:
         schedule: As for `GMPUpdate`, of the threshold instead of a sparsity:
-            in [0, 1), usually from 0. Behind its end, masks go on changing
+            in [0, 1), usually from 0. After its end, masks go on changing
             every `frequency` steps.
         penalty: Factor of the penalty at the final threshold, >= 0; it is
             proportional to the threshold. The sparsity rises with it.

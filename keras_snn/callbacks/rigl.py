@@ -36,7 +36,7 @@ class RigLUpdate(ByGradient):
 
     Args:
         data: None (default) for the gradient that training takes: that of the
-            step at which an update is due, which comes behind it. Or training
+            step at which an update is due, which comes after it. Or training
             data to take gradients on: `(x, y)` or `(x, y, sample_weight)`,
             arrays of which each update draws a batch; a
             `keras.utils.PyDataset`; or any iterable of batches, such as a
@@ -44,12 +44,13 @@ class RigLUpdate(ByGradient):
         interval: Steps between updates, an int >= 1. Defaults to 100.
         drop_fraction: Alpha: share of a layer's active weights that the first
             update drops, in (0, 1). Defaults to 0.3.
-        decay: How it falls until `end`: `"cosine"` (default), `"linear"` or
-            `"inverse_power"`, a cube, to 0.001, a number, its exponent, or
-            `"constant"`.
+        decay: How `drop_fraction` falls to 0.001 at `end`: `"cosine"`
+            (default), `"linear"`, `"inverse_power"`, which is cubic, or a
+            number > 0, the exponent of another power. With `"constant"` it
+            does not fall.
         unit: What `interval` counts: `"steps"` (default) or `"epochs"`.
-        end: Share of training after which masks stay, in (0, 1]. Defaults to
-            0.75.
+        end: Share of training after which masks no longer change, in (0, 1].
+            Defaults to 0.75.
         pattern: What masks are before and after each update: `"2:4"` and the
             like, or one of `keras_snn.patterns`. Defaults to any.
         batch_size: Rows drawn of `(x, y)`. Defaults to 128.

@@ -25,12 +25,13 @@ class SETUpdate(DropAndGrow):
         interval: Epochs between updates, an int >= 1. Defaults to 4.
         drop_fraction: Zeta: share of the active weights of either sign that
             the first update drops, in (0, 1). Defaults to 0.2.
-        decay: How it falls over training: `"cosine"` (default),
-            `"linear"` or `"inverse_power"`, a cube, to 0.001 at the end, a
-            number, its exponent, or `"constant"`.
+        decay: How `drop_fraction` falls to 0.001 at `end`: `"cosine"`
+            (default), `"linear"`, `"inverse_power"`, which is cubic, or a
+            number > 0, the exponent of another power. With `"constant"` it
+            does not fall.
         unit: What `interval` counts: `"epochs"` (default) or `"steps"`.
-        end: Share of training after which masks stay, in (0, 1]. Defaults to
-            1, none.
+        end: Share of training after which masks no longer change, in (0, 1].
+            Defaults to 1: they change until the end.
         pattern: What masks are before and after each update: `"2:4"` and the
             like, or one of `keras_snn.patterns`. Defaults to any. A block of
             weights has no sign: those of the smallest magnitude go.

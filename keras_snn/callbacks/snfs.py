@@ -37,12 +37,13 @@ class SNFSUpdate(ByGradient):
         interval: Epochs between updates, an int >= 1. Defaults to 1.
         drop_fraction: Share of a layer's active weights that the first update
             drops, in (0, 1). Defaults to 0.5.
-        decay: How it falls until `end`: `"cosine"` (default), `"linear"` or
-            `"inverse_power"`, a cube, to 0.001, a number, its exponent, or
-            `"constant"`.
+        decay: How `drop_fraction` falls to 0.001 at `end`: `"cosine"`
+            (default), `"linear"`, `"inverse_power"`, which is cubic, or a
+            number > 0, the exponent of another power. With `"constant"` it
+            does not fall.
         unit: What `interval` counts: `"epochs"` (default) or `"steps"`.
-        end: Share of training after which masks stay, in (0, 1]. Defaults to
-            1, none.
+        end: Share of training after which masks no longer change, in (0, 1].
+            Defaults to 1: they change until the end.
         momentum: What the smoothed gradient keeps of itself a batch, in
             [0, 1). Defaults to 0.9.
         redistribution: What a layer's share of the growth is proportional to:

@@ -10,7 +10,7 @@ through; and the sparse-refined term
 is added to it, which draws inactive weights to 0, so that masks settle.
 
 Differs from the paper: its weight decay is the optimizer's to add; masks may be
-computed every `interval` steps only, and are behind the last of each epoch.
+computed every `interval` steps only, and are after the last of each epoch.
 Groups lie along the input channels, as in the authors' convolutions; the order
 of a group's equal weights is ours.
 """

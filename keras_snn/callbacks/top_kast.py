@@ -8,7 +8,7 @@ as much, so that weights are explored in turn.
 
 Differs from the paper, whose code is not public: the penalty is of squares;
 masks are computed every `interval` steps, as its section on efficiency allows,
-and behind the last step of each epoch. Momentum is zeroed outside the backward
+and after the last step of each epoch. Momentum is zeroed outside the backward
 pass, so that those weights stay as they are, as in the paper's plain SGD; the
 optimizer's `weight_decay` knows no masks: leave it to the penalty.
 """

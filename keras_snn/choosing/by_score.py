@@ -40,12 +40,12 @@ def prune_by_score(
         model: A Keras model with masks.
         scores: Mapping of the path of each masked weight to an array of its
             shape, such as `keras_snn.masked_weights` helps to make.
-        sparsity: Fraction of zeros over all masked weights, in [0, 1). A
-            pattern such as `"2:4"` tells it.
+        sparsity: Fraction of zeros over all masked weights, in [0, 1).
+            Left out where a pattern such as `"2:4"` determines it.
         scope: `"global"`: the highest scores of the whole model. `"layer"`:
-            those of each layer, where one that is sparser than the others are
-            to be stays so. `"lamp"`: as global, by the LAMP scores of
-            magnitudes, see `prune_magnitude`.
+            the highest of each layer, all at one sparsity, but for layers that
+            are sparser already, which stay so. `"lamp"`: as global, by the
+            LAMP scores of magnitudes, see `prune_magnitude`.
         distribution: Which sparsity each layer gets, as for `sparsify`.
             Implies the scope `"layer"`, whose default is `"uniform"`; the
             scope `"lamp"` shares out by itself.

@@ -10,7 +10,7 @@ QUICK = {
     "batch_size": 32,
     "learning_rate": 0.03,
     "interval": 1,
-    # In 6 epochs, 80% of training leaves too little behind the last pruning.
+    # In 6 epochs, 80% of training leaves too little after the last pruning.
     "gmp_begin": 0.0,
     "gmp_end": 0.5,
     "augment": False,

@@ -29,9 +29,9 @@ class Trial:
     """One network, trained once.
 
     Two trials that come to the same have equal keys, on any machine and in any
-    process: fields that do not matter to a trial are set to their defaults.
-    Those are of "Are Sparse Neural Networks Better Hard Sample Learners?",
-    https://arxiv.org/abs/2409.09196.
+    process: fields that do not matter to a trial are set to their defaults. The
+    defaults are those of "Are Sparse Neural Networks Better Hard Sample
+    Learners?", https://arxiv.org/abs/2409.09196.
 
     Attributes:
         method: A name in `keras_snn.experiments.METHODS`, such as `"set"`.
@@ -80,23 +80,28 @@ class Trial:
             the samples do so, by EL2N or another score.
         el2n_models: How many networks' scores are averaged.
         options: A dict of what the rows of method, model and kind offer beside
-            these fields, each an attribute of the trial, too. What a trial's
-            own rows do not offer is dropped. `snip_images`: how many SNIP
-            looks at, 128. `snip_ratios_only`: keep only how many weights SNIP
-            leaves each layer. `omp_erk_random`: draw the masks of OMP_ERK at
-            random. `gmp_begin`, `gmp_end`: when GMP prunes, as shares of
-            training. `attack_training`: attack in
-            training mode. `corruptions`: `"mixed"`, `"lff0"`, `"lff1"` or one
-            name. `subset`: of a score, `"hardest"`, or, as a control,
-            `"easiest"`. `class_balanced`: the same share of each class; of
-            `"none"`, too. `record`: what is recorded while ordinary samples
-            are trained on, `"forgetting"` or `"aum"`. `noise`: `"symmetric"`,
-            `"asymmetric"` or `"file"`; `noise_rate`: the share of labels, or
-            of labels of the classes that change; `noise_file`, `noise_column`:
-            as for `keras_snn.hardness.read_labels`, a label for each training
-            image (the path tells trials apart, not what the file holds).
-            `stem`: of a ResNet, `"cifar"` or `"tiny"`; by default that
-            of the data. `last_pool`: of VGG19, `"average"` or `"max"`.
+            these fields. Each is an attribute of the trial, too; what a trial's
+            own rows do not offer is dropped:
+
+            - `snip_images`: how many images SNIP looks at, 128 by default;
+              `snip_ratios_only`: keep only how many weights it leaves each
+              layer.
+            - `omp_erk_random`: draw the masks of OMP_ERK at random.
+            - `gmp_begin`, `gmp_end`: when GMP prunes, as shares of training.
+            - `attack_training`: attack in training mode.
+            - `corruptions`: `"mixed"`, `"lff0"`, `"lff1"` or one name.
+            - `subset`: of a score, `"hardest"`, or, as a control, `"easiest"`.
+            - `class_balanced`: keep the same share of each class; of `"none"`,
+              too.
+            - `record`: what is recorded while ordinary samples are trained on,
+              `"forgetting"` or `"aum"`.
+            - `noise`: `"symmetric"`, `"asymmetric"` or `"file"`; `noise_rate`:
+              the share of labels, or of labels of the classes that change;
+              `noise_file`, `noise_column`: as for
+              `keras_snn.hardness.read_labels`, a label for each training image
+              (the path tells trials apart, not what the file holds).
+            - `stem`: of a ResNet, `"cifar"` or `"tiny"`; by default that of the
+              data. `last_pool`: of VGG19, `"average"` or `"max"`.
 
     Raises:
         ValueError: If a field is out of range, or an option is not known.
@@ -236,7 +241,7 @@ class Trial:
 
     @functools.cached_property
     def key(self):
-        """A name for a folder: readable in front, unique behind.
+        """A name for a folder: readable at the front, unique at the end.
 
         It is of what decides the result, and of that only what is no default:
         a field that is added some day changes no key.

@@ -84,7 +84,7 @@ def vgg19(
     """VGG19 with BatchNorm, for images of at least 32x32.
 
     Sixteen convolutions without bias (`block1_conv1`, ..., `block5_conv4`),
-    each followed by BatchNorm and ReLU, and max pooling behind all but the last
+    each followed by BatchNorm and ReLU, and max pooling after all but the last
     block; global average pooling; `logits`. At `width=1` it is the paper's:
     20,081,188 trainable parameters for 100 classes. keras-cv has no VGG19, so
     this network needs Keras alone.
@@ -93,7 +93,7 @@ def vgg19(
         input_shape: As for `vgg16`, and so are all that follow.
         classes: Number of classes.
         width: Factor on the channels of every layer.
-        last_pool: What stands behind the last block, before global pooling:
+        last_pool: What follows the last block, before global pooling:
             `"average"`, nothing more, as in the code of "Are Sparse Neural
             Networks Better Hard Sample Learners?" (arXiv 2409.09196), or
             `"max"`, a fifth max pooling, as in VGG19 itself.

@@ -27,8 +27,8 @@ def prune_magnitude(
 
     Args:
         model: A Keras model with masks, trained.
-        sparsity: Fraction of zeros over all masked weights, in [0, 1). A
-            pattern such as `"2:4"` tells it.
+        sparsity: Fraction of zeros over all masked weights, in [0, 1).
+            Left out where a pattern such as `"2:4"` determines it.
         scope: `"global"`: one threshold for the model. `"layer"`: one for each
             layer. `"lamp"`: one for the model, on LAMP scores, "Layer-adaptive
             sparsity for the Magnitude-based Pruning",

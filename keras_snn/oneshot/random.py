@@ -24,8 +24,8 @@ def prune_random(
 
     Args:
         model: A Keras model with masks.
-        sparsity: Fraction of zeros over all masked weights, in [0, 1). A
-            pattern such as `"2:4"` tells it.
+        sparsity: Fraction of zeros over all masked weights, in [0, 1).
+            Left out where a pattern such as `"2:4"` determines it.
         distribution: Which sparsity each layer gets, as for `sparsify`.
         pattern: Which masks are allowed, as for `sparsify`.
         seed: Int >= 0.

@@ -10,7 +10,7 @@ and the highest of the whole network stay, before any training.
 Differs from the paper: scores are not divided by their sum, which changes no
 order; every layer keeps a weight, unless `keep_layers=False`. From the authors'
 code: BatchNorm has the statistics of the batch, biases are not pruned, and
-weights are not drawn anew behind pruning.
+weights are not drawn anew after pruning.
 """
 
 import numpy as np
@@ -48,8 +48,8 @@ def snip(
             whose gradients are averaged: a list, a `keras.utils.PyDataset` or
             a `tf.data.Dataset`, of which `take` so many.
         y: Their targets. Defaults to None, where `x` holds batches.
-        sparsity: Fraction of zeros over all masked weights, in [0, 1). A
-            pattern such as `"2:4"` tells it.
+        sparsity: Fraction of zeros over all masked weights, in [0, 1).
+            Left out where a pattern such as `"2:4"` determines it.
         loss: A Keras loss, or its name. Defaults to the compiled one.
         batch_size: Samples a gradient at a time, an int >= 1, to average the
             gradients of arrays, too. Defaults to None, all at once.

@@ -2,7 +2,7 @@
 
 A schedule is called with a step and answers `(should_prune, sparsity)`. Ours
 run inside tfmot and tfmot's run here; argument names and configs are tfmot's.
-`DuringTraining` is told in shares of training instead.
+`DuringTraining` counts in shares of training instead.
 
 What a schedule does in a training, and when, is one line:
 

@@ -15,7 +15,7 @@ LEAST_UPDATES = 10
 
 
 class DuringTraining:
-    """A `PolynomialDecay` told in shares of training instead of steps.
+    """A `PolynomialDecay` in shares of training instead of steps.
 
     The default is "10% to 80% of training, every 4 epochs", as in "Are Sparse
     Neural Networks Better Hard Sample Learners?",

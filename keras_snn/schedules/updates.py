@@ -27,9 +27,9 @@ def preview(schedule, epochs, steps_per_epoch):
         steps_per_epoch: Optimizer updates an epoch, an int >= 1.
 
     Returns:
-        A tuple of the sparsity asked for at the end of each epoch, 0 before
-        the first update, which prints as the epochs, counted from 1, at whose
-        end it is another.
+        A tuple: the sparsity asked for at the end of each epoch, 0 before the
+        first update. It prints the epochs, counted from 1, in which that
+        changes.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -46,7 +46,7 @@ def preview(schedule, epochs, steps_per_epoch):
         schedule = schedule.at(epochs, steps_per_epoch)
     ends = [0.0] * epochs
     for step, sparsity in requests(schedule, epochs * steps_per_epoch):
-        # A landing, at step n, comes behind the n-th, an update before it.
+        # A landing, at step n, comes after the n-th, an update before it.
         last = getattr(schedule, "end_step", -1) == step
         epoch = (step - last) // steps_per_epoch if step else 0
         ends[epoch:] = [sparsity] * (epochs - epoch)

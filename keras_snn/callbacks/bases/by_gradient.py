@@ -18,7 +18,7 @@ class ByGradient(DropAndGrow):
 
     By default at that of training itself: an update that is due before a step
     looks at the gradient that this step takes, whatever its `train_step` does,
-    and comes behind it. What is due in the last step of an epoch waits for the
+    and comes after it. What is due in the last step of an epoch waits for the
     first of the next, so that a resume sees what an undisturbed training does;
     where an epoch is one step, or Keras runs all of it at a time, updates come
     at its end. Of several steps at a time (`steps_per_execution`) it is the

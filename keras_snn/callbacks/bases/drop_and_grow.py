@@ -54,11 +54,12 @@ class DropAndGrow(MaskUpdate):
         interval: Epochs or steps between updates, an int >= 1.
         drop_fraction: Share of a layer's active weights that the first update
             drops, in (0, 1).
-        decay: How that share falls until `end`: `"cosine"`, `"linear"` or
-            `"inverse_power"`, the cube of what is left of training, to 0.001,
-            a number, the exponent instead of 3, or `"constant"`.
+        decay: How that share falls to 0.001 at `end`: `"cosine"` (default),
+            `"linear"`, `"inverse_power"`, the cube of what is left of training,
+            or a number > 0, the exponent in place of 3. With `"constant"` it
+            does not fall.
         unit: What `interval` counts: `"epochs"` or `"steps"`, batches.
-        end: Share of training after which masks stay, in (0, 1].
+        end: Share of training after which masks no longer change, in (0, 1].
         pattern: What masks are before and after each update: `"2:4"` and the
             like, or one of `keras_snn.patterns`. Defaults to any. What is
             dropped are the lowest weights of the layer; what is grown makes

@@ -27,7 +27,7 @@ class Moment:
         step: The epoch or step that is about to begin, counted from 0.
         progress: The share of training that is done, in [0, 1].
         landing: Whether it is one that no interval asked for, at the share of
-            training where a method lands, or behind an epoch's last step.
+            training where a method lands, or after an epoch's last step.
         sparsity: What a schedule asks for; None where there is no schedule.
     """
 
@@ -88,7 +88,7 @@ class Due:
         lands: Share of training at which there is one in any case, in [0, 1];
             None for nowhere.
         at_once: Whether the first comes before the first step of all.
-        keeps_up: Whether there is one behind the last step of each epoch, too,
+        keeps_up: Whether there is one after the last step of each epoch, too,
             so that what is validated and saved is up to date; for steps.
         inside: Whether what is due in the last block of an epoch, where it
             has several, waits for the next epoch: for methods that look at
@@ -196,7 +196,7 @@ class Due:
         return self._moment(self._clock.batch_begins(batch), self._total)
 
     def batch_ends(self, batch):
-        """The update that comes behind a batch; None if none is due."""
+        """The update that comes after a batch; None if none is due."""
         if not self.keeps_up or self.unit == "epochs":
             return None
         done = self._clock.done(batch)
@@ -204,7 +204,7 @@ class Due:
         return self._newest if batch == self._last_batch else None
 
     def train_ends(self):
-        """The update that comes behind training; None if none is due.
+        """The update that comes after training; None if none is due.
 
         Wherever that ended, and since an optimizer may have put moving
         averages in place of the weights by then.
@@ -242,8 +242,8 @@ class BySchedule:
     Args:
         schedule: A `PruningSchedule`, any object of its protocol, or
             `DuringTraining`.
-        keeps_up: Whether updates go on behind the schedule's last step, every
-            `frequency`, and come behind the last step of each epoch as well,
+        keeps_up: Whether updates go on after the schedule's last step, every
+            `frequency`, and come after the last step of each epoch as well,
             for masks that change at the same sparsity, too.
     """
 
@@ -318,7 +318,7 @@ class BySchedule:
     def batch_ends(self, batch):
         """The landing, as soon as the schedule's last step is done.
 
-        Where masks keep up, also what comes behind an epoch's last step.
+        Where masks keep up, also what comes after an epoch's last step.
         """
         done = self._clock.done(batch) // self._per_update
         lands = not self._landed and 0 <= self.end_step <= done
@@ -334,7 +334,7 @@ class BySchedule:
         return self._newest
 
     def _goes_on(self, step):
-        """Whether one is due at a step behind the schedule's last."""
+        """Whether one is due at a step after the schedule's last."""
         frequency = getattr(self._in_steps, "frequency", 1)
         return (
             self.keeps_up

@@ -21,7 +21,7 @@ class MaskUpdate(keras.callbacks.Callback):
     When: by its clock, a `Due`, which is asked before every epoch and batch.
     How: in `update_at`. It reaches the model through `self.model` alone,
     writes nothing but when masks change, and adds the sparsity to each epoch's
-    `logs`, for the callbacks behind it: the progress bar, CSVLogger,
+    `logs`, for the callbacks after it: the progress bar, CSVLogger,
     TensorBoard.
 
     Args:

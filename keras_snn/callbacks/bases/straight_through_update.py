@@ -9,7 +9,7 @@ from keras_snn.masking.straight_through_layer import StraightThroughLayer
 class StraightThroughUpdate(MaskUpdate):
     """Chooses masks again every few steps, while a penalty draws weights to 0.
 
-    It does so behind the last step of each epoch as well, so that what is
+    It does so after the last step of each epoch as well, so that what is
     validated and saved has the masks of its own weights. Subclasses define
     `decays` and `update`.
 
