@@ -7,6 +7,7 @@ multiples of 1/255, and labels as int32.
 import numbers
 import os
 
+from keras_snn.checks import check_integer
 from keras_snn.datasets import cifar
 from keras_snn.datasets import digits
 from keras_snn.datasets import tiny_imagenet
@@ -99,11 +100,7 @@ def load(name, *, data_dir=None, data_ratio=1.0, hold_out=True, seed=0):
             "Argument `data_ratio` must be in (0, 1], the fraction of the "
             f"training images to keep. Received: data_ratio={data_ratio!r}"
         )
-    if not isinstance(seed, numbers.Integral) or seed < 0:
-        raise ValueError(
-            "Argument `seed` must be an integer >= 0, from which images are "
-            f"drawn. Received: seed={seed!r}"
-        )
+    check_integer("seed", seed, 0, "which images are drawn by")
     parts = SOURCES[name].read(data_dir, seed)
     train, validation, test = parts if hold_out else whole(*parts)
     train = random_subset(train, data_ratio, seed)

@@ -7,6 +7,8 @@ import zlib
 import keras
 import numpy as np
 
+from keras_snn.checks import check_integer
+
 # Mean and standard deviation of the training pixels, from the code of
 # "Are Sparse Neural Networks Better Hard Sample Learners?" (arXiv 2409.09196).
 STATISTICS = {
@@ -29,21 +31,13 @@ def check(input_shape, classes, width, normalization, seed, smallest):
             "cols, or the network's strides leave nothing of the image. "
             f"Received: input_shape={input_shape}"
         )
-    if not _is_count(classes):
-        raise ValueError(
-            "Argument `classes` must be a positive integer, the number of "
-            f"logits. Received: classes={classes!r}"
-        )
+    check_integer("classes", classes, 1, "the number of logits")
     if not isinstance(width, numbers.Real) or not 0 < width < math.inf:
         raise ValueError(
             "Argument `width` must be a positive number, the factor on every "
             f"layer's channels. Received: width={width!r}"
         )
-    if not isinstance(seed, numbers.Integral) or seed < 0:
-        raise ValueError(
-            "Argument `seed` must be an integer >= 0, from which the weights "
-            f"are drawn. Received: seed={seed!r}"
-        )
+    check_integer("seed", seed, 0, "which the weights are drawn by")
     if normalization is not None:
         statistics(normalization, input_shape[-1])
 
