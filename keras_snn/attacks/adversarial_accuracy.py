@@ -8,17 +8,17 @@ def adversarial_accuracy(model, attack, x, y, *, batch_size=128):
     """Attack images, and count the right predictions.
 
     Args:
-        model: a built Keras model, with one output of shape (n, classes).
-        attack: the attack, such as `PGD(steps=20)`.
-        x: images, floats in [0, 1], of shape (n, ...).
-        y: true classes: integers, of shape (n,), or one-hot.
-        batch_size: how many images go through the model at once.
+        model: A built Keras model, with one output of shape (n, classes).
+        attack: The attack, such as `PGD(steps=20)`.
+        x: Images, floats in [0, 1], of shape (n, ...).
+        y: True classes: integers, of shape (n,), or one-hot.
+        batch_size: How many images go through the model at once.
 
     Returns:
         The fraction of attacked images that get their true class, in [0, 1].
 
     Raises:
-        ValueError: as the attack does, if model, images or labels do not fit.
+        ValueError: As the attack does, if model, images or labels do not fit.
 
     Example:
 

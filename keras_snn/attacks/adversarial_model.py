@@ -26,12 +26,12 @@ class AdversarialModel(RobustModel):
     clean images (see `adversarial_accuracy`).
 
     Args:
-        model: a built Keras model of one input, images in [0, 1]; trained in
+        model: A built Keras model of one input, images in [0, 1]; trained in
             place, so that it is at hand as `.model` afterwards.
-        attack: the attack, such as `PGD()`. By default it raises the loss
+        attack: The attack, such as `PGD()`. By default it raises the loss
             that this model is compiled with. A random start is drawn anew in
             every step, from a generator that starts at the attack's seed.
-        weight_attack: an attack on the weights, `AWP()`, that each step takes
+        weight_attack: An attack on the weights, `AWP()`, that each step takes
             its gradient under; None for none.
 
     Images outside [0, 1] are an error when given as arrays. In a batch of a
@@ -99,9 +99,9 @@ class AdversarialModel(RobustModel):
         training.
 
         Args:
-            x: images, an array as for `fit`.
-            y: their classes, likewise.
-            sample_weight: a weight an image, or None.
+            x: Images, an array as for `fit`.
+            y: Their classes, likewise.
+            sample_weight: A weight an image, or None.
 
         Returns:
             A tuple of what the model is trained on, the attacked images, `y`

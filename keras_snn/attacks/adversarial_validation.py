@@ -25,13 +25,13 @@ class AdversarialValidation(keras.callbacks.Callback):
     random starts, if the attack has any.
 
     Args:
-        attack: the attack, such as `PGD(steps=10)`.
-        x: held-out images, floats in [0, 1], of shape (n, ...).
-        y: true classes: integers, of shape (n,), or one-hot.
-        batch_size: how many images go through the model at once.
+        attack: The attack, such as `PGD(steps=10)`.
+        x: Held-out images, floats in [0, 1], of shape (n, ...).
+        y: True classes: integers, of shape (n,), or one-hot.
+        batch_size: How many images go through the model at once.
 
     Raises:
-        ValueError: at the beginning of training, if attack, images or labels
+        ValueError: At the beginning of training, if attack, images or labels
             are not as above.
 
     Example:

@@ -43,19 +43,19 @@ class APGD(LogitAttack):
     """Auto-PGD on the cross-entropy, or the Difference of Logits Ratio.
 
     Args:
-        eps: radius of the ball, in units of pixels in [0, 1].
+        eps: Radius of the ball, in units of pixels in [0, 1].
         norm: `"linf"`, the largest change of any pixel, or `"l2"`, the
             Euclidean length of the change of an image.
         loss: `"ce"`, the cross-entropy, or `"dlr"`, the Difference of Logits
             Ratio, which needs 3 classes, and whose gradient does not vanish
             where a network is sure.
-        steps: number of steps, at least 1.
-        restarts: from how many random starts to ascend, at least 1.
-        eot: over how many passes to average each gradient, at least 1: more
+        steps: Number of steps, at least 1.
+        restarts: From how many random starts to ascend, at least 1.
+        eot: Over how many passes to average each gradient, at least 1: more
             than one for a model that is random (Expectation Over
             Transformation, https://arxiv.org/abs/1707.07397).
-        rho: in which fraction of steps the loss must rise, in (0, 1).
-        seed: seed of the random starts, an integer.
+        rho: In which fraction of steps the loss must rise, in (0, 1).
+        seed: Seed of the random starts, an integer.
 
     Example:
 
@@ -183,13 +183,13 @@ class TargetedAPGD(APGD):
     one run each. Needs 4 classes.
 
     Args:
-        eps: radius of the ball, in units of pixels in [0, 1].
+        eps: Radius of the ball, in units of pixels in [0, 1].
         norm: `"linf"` or `"l2"`, as for `APGD`.
-        targets: how many targets to try; all where there are no more.
-        steps: number of steps for each target, at least 1.
-        eot: over how many passes to average each gradient, as for `APGD`.
-        rho: in which fraction of steps the loss must rise, in (0, 1).
-        seed: seed of the random starts, an integer.
+        targets: How many targets to try; all where there are no more.
+        steps: Number of steps for each target, at least 1.
+        eot: Over how many passes to average each gradient, as for `APGD`.
+        rho: In which fraction of steps the loss must rise, in (0, 1).
+        seed: Seed of the random starts, an integer.
 
     Example:
 

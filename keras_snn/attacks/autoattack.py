@@ -45,16 +45,16 @@ class AutoAttack(LogitAttack):
     model must have 4 classes, 3 for `"rand"`.
 
     Args:
-        eps: radius of the ball, in units of pixels in [0, 1].
+        eps: Radius of the ball, in units of pixels in [0, 1].
         norm: `"linf"`, the largest change of any pixel, or `"l2"`, the
             Euclidean length of the change of an image.
         version: `"standard"`, or `"rand"` for a model whose outputs are random
             in inference mode, too.
-        seed: seed of all random draws, an integer.
-        steps: number of steps in each run of APGD and FAB; results with others
-            than 100 are not to be compared with AutoAttack's.
-        queries: number of queries of Square, likewise but 5000.
-        verbose: whether to print the accuracy that each attack leaves.
+        seed: Seed of all random draws, an integer.
+        steps: Number of steps in each run of APGD and FAB.
+        queries: Number of queries of Square. Results with other numbers than
+            100 and 5000 are not to be compared with AutoAttack's.
+        verbose: Whether to print the accuracy that each attack leaves.
 
     Calling it warns where its result would be too good: where many gradients
     are zero, and where Square finds what attacks with gradients did not.

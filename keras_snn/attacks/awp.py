@@ -36,7 +36,7 @@ class AWP:
     `data` of its own it looks at the weights as they are.
 
     Args:
-        gamma: length of the change of each kernel, in units of the kernel's.
+        gamma: Length of the change of each kernel, in units of the kernel's.
             The paper has 0.01 for adversarial training, 0.005 for TRADES.
 
     Example:
@@ -65,10 +65,10 @@ class AWP:
         """What to add to the weights, inside a training step.
 
         Args:
-            model: the compiled model that is trained.
-            x: what the step trains on, attacked images.
-            y: their classes.
-            sample_weight: a weight an image, or None.
+            model: The compiled model that is trained.
+            x: What the step trains on, attacked images.
+            y: Their classes.
+            sample_weight: A weight an image, or None.
 
         Returns:
             A list of pairs of a variable and a tensor of its shape.

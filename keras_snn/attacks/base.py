@@ -23,16 +23,16 @@ class GradientAttack:
     neither weights nor BatchNorm statistics nor seeds of dropout.
 
     Args:
-        eps: radius of the ball, in units of pixels in [0, 1].
-        step_size: length of a step, in the same units.
-        steps: number of steps, at least 1.
+        eps: Radius of the ball, in units of pixels in [0, 1].
+        step_size: Length of a step, in the same units.
+        steps: Number of steps, at least 1.
         norm: `"linf"` or `"l2"`: what measures the radius and the steps.
-        random_start: whether to start at a random point of the ball, not at
+        random_start: Whether to start at a random point of the ball, not at
             the image itself.
-        seed: seed of the random start, an integer.
-        training: whether the model runs in training mode.
-        loss: a Keras loss or its name; by default that of `model.compile`.
-        restarts: from how many random starts to ascend, at least 1.
+        seed: Seed of the random start, an integer.
+        training: Whether the model runs in training mode.
+        loss: A Keras loss or its name; by default that of `model.compile`.
+        restarts: From how many random starts to ascend, at least 1.
     """
 
     def __init__(
@@ -85,18 +85,18 @@ class GradientAttack:
         alone, neither on the batch size nor on the backend.
 
         Args:
-            model: a built Keras model, with one output of shape (n, classes).
-            x: images, floats in [0, 1], of shape (n, ...).
-            y: true classes: integers, of shape (n,) or (n, 1), or one-hot, of
+            model: A built Keras model, with one output of shape (n, classes).
+            x: Images, floats in [0, 1], of shape (n, ...).
+            y: True classes: integers, of shape (n,) or (n, 1), or one-hot, of
                 shape (n, classes).
-            batch_size: how many images go through the model at once. The last
+            batch_size: How many images go through the model at once. The last
                 batch is filled up with images of the first.
 
         Returns:
             The attacked images: a float32 array in [0, 1], shaped as `x`.
 
         Raises:
-            ValueError: if the model is not built or its loss not known, or
+            ValueError: If the model is not built or its loss not known, or
                 images or labels are not as above.
         """
         checks.check_integer("batch_size", batch_size, 1, "to do any work")
@@ -129,10 +129,10 @@ class GradientAttack:
         """Attack one batch inside a training step, compiled or not.
 
         Args:
-            model: the model, compiled if the attack has no loss of its own.
-            x: tensor of images, floats in [0, 1].
-            y: tensor of true classes, integers or one-hot.
-            seed: the `keras.random.SeedGenerator` that draws a random start.
+            model: The model, compiled if the attack has no loss of its own.
+            x: Tensor of images, floats in [0, 1].
+            y: Tensor of true classes, integers or one-hot.
+            seed: The `keras.random.SeedGenerator` that draws a random start.
 
         Returns:
             The attacked images, a tensor shaped as `x`.

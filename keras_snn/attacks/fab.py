@@ -45,19 +45,19 @@ class FAB(LogitAttack):
     what is longer counts for nothing in the end.
 
     Args:
-        eps: radius of the ball, in units of pixels in [0, 1].
+        eps: Radius of the ball, in units of pixels in [0, 1].
         norm: `"linf"`, the largest change of any pixel, or `"l2"`, the
             Euclidean length of the change of an image.
         targets: FAB-T: towards how many other classes, from the likeliest on,
             one run each. None for FAB: always towards the nearest boundary,
             which takes a gradient for each other class in each step.
-        steps: number of steps in each run, at least 1.
-        restarts: how many runs, at least 1: the first from the image itself,
+        steps: Number of steps in each run, at least 1.
+        restarts: How many runs, at least 1: the first from the image itself,
             others from a random point of half the ball.
-        alpha_max: how far to be drawn towards the image, in [0, 1].
-        eta: how far to overshoot the boundary, at least 1.
-        beta: how much is left of a change that goes back, in (0, 1).
-        seed: seed of the random starts, an integer.
+        alpha_max: How far to be drawn towards the image, in [0, 1].
+        eta: How far to overshoot the boundary, at least 1.
+        beta: How much is left of a change that goes back, in (0, 1).
+        seed: Seed of the random starts, an integer.
 
     Example:
 
@@ -222,10 +222,10 @@ def to_hyperplane(norm, x, gradient, value):
     so that Newton's method never goes too far, and is exact after few steps.
 
     Args:
-        norm: what measures the change.
-        x: the points, in [0, 1].
-        gradient: the functions' gradients, shaped as `x`.
-        value: the functions at `x`, of shape (n, 1, ...).
+        norm: What measures the change.
+        x: The points, in [0, 1].
+        gradient: The functions' gradients, shaped as `x`.
+        value: The functions at `x`, of shape (n, 1, ...).
 
     Returns:
         The changes; where there is no such point, as far as can be.

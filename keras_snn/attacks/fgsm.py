@@ -29,16 +29,16 @@ class FGSM(GradientAttack):
     """One step of gradient ascent to the edge of the ball around each image.
 
     Args:
-        eps: radius of the ball, in units of pixels in [0, 1].
+        eps: Radius of the ball, in units of pixels in [0, 1].
         norm: `"linf"`, the largest change of any pixel, or `"l2"`, the
             Euclidean length of the change of an image.
-        random_start: whether to start at a point drawn uniformly from the
+        random_start: Whether to start at a point drawn uniformly from the
             ball, and go 1.25 `eps` from there, back onto the ball: FGSM-RS.
-        seed: seed of the random start, an integer.
-        training: whether the model runs in training mode, with the statistics
+        seed: Seed of the random start, an integer.
+        training: Whether the model runs in training mode, with the statistics
             of each batch in BatchNorm, as FGSM-RS has it. Defaults to
             inference mode.
-        loss: the Keras loss to raise, or its name. Defaults to the loss of
+        loss: The Keras loss to raise, or its name. Defaults to the loss of
             `model.compile`, which also says whether outputs are logits.
 
     Example:

@@ -40,20 +40,20 @@ class FreeAdversarialModel(RobustModel):
     in its place what comes as its gradient.
 
     Args:
-        model: a built Keras model of one input, images in [0, 1]; trained in
+        model: A built Keras model of one input, images in [0, 1]; trained in
             place, so that it is at hand as `.model` afterwards.
-        batch_size: of the largest batch, of as many images as `delta` has
+        batch_size: Of the largest batch, of as many images as `delta` has
             changes for. Those of a smaller one get the first.
-        eps: radius of the ball, in units of pixels in [0, 1].
-        step_size: length of a step, in the same units. Defaults to `eps`, as
+        eps: Radius of the ball, in units of pixels in [0, 1].
+        step_size: Length of a step, in the same units. Defaults to `eps`, as
             in the paper.
-        replays: how often to train on a batch, m in the paper, at least 1.
+        replays: How often to train on a batch, m in the paper, at least 1.
             Defaults to 8, the paper's choice for CIFAR-10.
         norm: `"linf"`, as in the paper, or `"l2"`, with the gradient divided
             by its length in place of the sign.
 
     Raises:
-        ValueError: if an argument is none of these, or under a strategy of
+        ValueError: If an argument is none of these, or under a strategy of
             TensorFlow with several replicas; in training, if the optimizer
             accumulates gradients.
 
@@ -139,9 +139,9 @@ class FreeAdversarialModel(RobustModel):
         """The batch that a training step on these images would train on.
 
         Args:
-            x: images, an array as for `fit`.
-            y: their classes, likewise.
-            sample_weight: a weight an image, or None.
+            x: Images, an array as for `fit`.
+            y: Their classes, likewise.
+            sample_weight: A weight an image, or None.
 
         Returns:
             A tuple of the images as `delta` changes them, `y` and

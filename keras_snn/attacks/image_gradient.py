@@ -36,12 +36,12 @@ def image_gradient(model, loss, training, state, images, y):
     """Differentiate each image's loss by the image; alters nothing.
 
     Args:
-        model: a built Keras model.
-        loss: what names the loss, from `losses.identify`.
-        training: whether the model runs in training mode.
-        state: the values of `model.variables`.
-        images: tensor of images.
-        y: tensor of true classes.
+        model: A built Keras model.
+        loss: What names the loss, from `losses.identify`.
+        training: Whether the model runs in training mode.
+        state: The values of `model.variables`.
+        images: Tensor of images.
+        y: Tensor of true classes.
 
     Returns:
         A tuple of the gradients, a tensor shaped as `images`, the losses, of

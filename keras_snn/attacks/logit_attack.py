@@ -26,10 +26,10 @@ class LogitAttack:
     logarithms, which are logits, too, while no probability is zero.
 
     Args:
-        eps: radius of the ball, in units of pixels in [0, 1].
+        eps: Radius of the ball, in units of pixels in [0, 1].
         norm: `"linf"` or `"l2"`: what measures the radius.
-        seed: seed of all random draws, an integer.
-        **counts: what an attack counts, each an integer, at least 1.
+        seed: Seed of all random draws, an integer.
+        **counts: What an attack counts, each an integer, at least 1.
     """
 
     # How many classes the attack must have to choose from.
@@ -55,12 +55,12 @@ class LogitAttack:
         """Attack a model's predictions of images.
 
         Args:
-            model: a built Keras model, with one output of shape (n, classes),
+            model: A built Keras model, with one output of shape (n, classes),
                 logits or probabilities.
-            x: images, floats in [0, 1], of shape (n, ...).
-            y: true classes: integers, of shape (n,) or (n, 1), or one-hot, of
+            x: Images, floats in [0, 1], of shape (n, ...).
+            y: True classes: integers, of shape (n,) or (n, 1), or one-hot, of
                 shape (n, classes).
-            batch_size: how many images go through the model at once. Where
+            batch_size: How many images go through the model at once. Where
                 code is compiled, on TensorFlow and JAX, a batch with fewer is
                 filled up, so that nothing is compiled anew.
 
@@ -70,7 +70,7 @@ class LogitAttack:
             of `x`.
 
         Raises:
-            ValueError: if the model is not built or has too few classes, its
+            ValueError: If the model is not built or has too few classes, its
                 outputs are not what its loss takes them for, or images or
                 labels are not as above.
         """
@@ -119,8 +119,8 @@ class Network:
     """The logits of a model with its present weights, compiled.
 
     Args:
-        model: a built Keras model.
-        x: some images, an array.
+        model: A built Keras model.
+        x: Some images, an array.
     """
 
     def __init__(self, model, x):
@@ -136,8 +136,8 @@ class Network:
         """Logits of a tensor of images, in float32.
 
         Args:
-            x: the images.
-            seed: of what is random in the model; None for its present seeds.
+            x: The images.
+            seed: Of what is random in the model; None for its present seeds.
         """
         outputs = self._outputs(self._seeded(seed), x)
         if self.probabilities:
@@ -148,10 +148,10 @@ class Network:
         """Gradients, losses, and logits or probabilities, of images.
 
         Args:
-            loss: one of `logit_losses`.
-            x: tensor of the images.
-            y: float tensor of what the loss takes for labels.
-            seed: of what is random in the model; None for its present seeds.
+            loss: One of `logit_losses`.
+            x: Tensor of the images.
+            y: Float tensor of what the loss takes for labels.
+            seed: Of what is random in the model; None for its present seeds.
         """
         if loss not in self._gradients:
             known = logit_losses.of_probabilities
@@ -173,10 +173,10 @@ class Images:
     """Images on their way through attacks.
 
     Args:
-        network: the `Network`.
-        x: images, a float32 array.
-        y: their classes, an array of integers.
-        batch_size: how many are attacked at once.
+        network: The `Network`.
+        x: Images, a float32 array.
+        y: Their classes, an array of integers.
+        batch_size: How many are attacked at once.
     """
 
     def __init__(self, network, x, y, batch_size):
@@ -227,10 +227,10 @@ def draws(kind, seed, rows, shape):
     """Random numbers of some images, each from a generator of its own.
 
     Args:
-        kind: name of the distribution, as a method of NumPy's generators.
-        seed: a list of integers, with which the image's row makes the seed.
-        rows: the images' rows.
-        shape: of what is drawn for one.
+        kind: Name of the distribution, as a method of NumPy's generators.
+        seed: A list of integers, with which the image's row makes the seed.
+        rows: The images' rows.
+        shape: Of what is drawn for one.
 
     Returns:
         A float32 array of shape (n, *shape).

@@ -35,8 +35,8 @@ def targeted_dlr(y, logits):
     """By how much the target leads, over first less third and fourth place.
 
     Args:
-        y: the true class and the target, of shape (n, 2).
-        logits: of shape (n, classes), of at least 4 classes.
+        y: The true class and the target, of shape (n, 2).
+        logits: Of shape (n, classes), of at least 4 classes.
     """
     top = ops.top_k(logits, 4)[0]
     spread = top[:, 0] - (top[:, 2] + top[:, 3]) / 2
@@ -80,11 +80,11 @@ def are_probabilities(outputs, model):
     """Whether a model outputs probabilities of classes, and not logits.
 
     Args:
-        outputs: of some images, a tensor of shape (n, classes).
-        model: the model, whose `compile` may have said which of them.
+        outputs: Of some images, a tensor of shape (n, classes).
+        model: The model, whose `compile` may have said which of them.
 
     Raises:
-        ValueError: if that is not true.
+        ValueError: If that is not true.
     """
     half = keras.backend.standardize_dtype(outputs.dtype) in HALF_PRECISION
     rounding = 1e-2 if half else 1e-5

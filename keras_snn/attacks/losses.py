@@ -8,7 +8,7 @@ def identify(attack_loss, model):
     """What names the loss: the attack's own, or the one of `compile`.
 
     Raises:
-        ValueError: if there is neither, or more than one loss.
+        ValueError: If there is neither, or more than one loss.
     """
     identifier = attack_loss or getattr(model, "loss", None)
     if identifier is None:

@@ -35,15 +35,15 @@ class MARTModel(PairedModel):
     itself, on clean images. See `AdversarialModel` for all else.
 
     Args:
-        model: a built Keras model of one input, images in [0, 1]; trained in
+        model: A built Keras model of one input, images in [0, 1]; trained in
             place, so that it is at hand as `.model` afterwards.
-        attack: an attack by gradients. Defaults to `PGD()`.
-        beta: weight of the divergence, lambda in the paper. Defaults to 5, the
+        attack: An attack by gradients. Defaults to `PGD()`.
+        beta: Weight of the divergence, lambda in the paper. Defaults to 5, the
             authors' for ResNet-18.
-        **kwargs: as for `AdversarialModel`: `weight_attack`, say.
+        **kwargs: As for `AdversarialModel`: `weight_attack`, say.
 
     Raises:
-        ValueError: if `attack` is no attack by gradients; in training, if the
+        ValueError: If `attack` is no attack by gradients; in training, if the
             compiled loss is no categorical crossentropy.
 
     Example:

@@ -18,9 +18,9 @@ class PairedModel(AdversarialModel):
     and `beta` times what `_penalty` makes of both.
 
     Args:
-        model: a built Keras model of one input, images in [0, 1].
-        attack: an attack by gradients. Defaults to `PGD()`.
-        beta: weight of the term that compares the two.
+        model: A built Keras model of one input, images in [0, 1].
+        attack: An attack by gradients. Defaults to `PGD()`.
+        beta: Weight of the term that compares the two.
     """
 
     def __init__(self, model, attack=None, *, beta, **kwargs):
@@ -62,9 +62,9 @@ class PairedModel(AdversarialModel):
         """What adds to the compiled loss, of shape (n,).
 
         Args:
-            y: true classes, integers or one-hot.
-            clean: the log-probabilities of the clean images.
-            adversarial: those of the attacked images.
+            y: True classes, integers or one-hot.
+            clean: The log-probabilities of the clean images.
+            adversarial: Those of the attacked images.
         """
         raise NotImplementedError
 

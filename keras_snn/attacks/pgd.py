@@ -28,23 +28,23 @@ class PGD(GradientAttack):
     with `steps=20`.
 
     Args:
-        eps: radius of the ball, in units of pixels in [0, 1].
-        step_size: length of a step, in the same units.
-        steps: number of steps, at least 1.
+        eps: Radius of the ball, in units of pixels in [0, 1].
+        step_size: Length of a step, in the same units.
+        steps: Number of steps, at least 1.
         norm: `"linf"`, the largest change of any pixel, or `"l2"`, the
             Euclidean length of the change of an image; measures both radius
             and steps.
-        random_start: whether to start at a point drawn uniformly from the
+        random_start: Whether to start at a point drawn uniformly from the
             ball, clipped to [0, 1], and not at the image.
-        seed: seed of the random start, an integer.
-        training: whether the model runs in training mode, with the statistics
+        seed: Seed of the random start, an integer.
+        training: Whether the model runs in training mode, with the statistics
             of each batch in BatchNorm, and the same dropout in every step.
             Defaults to inference mode.
-        loss: the Keras loss to raise, or its name. Defaults to the loss of
+        loss: The Keras loss to raise, or its name. Defaults to the loss of
             `model.compile`, which also says whether outputs are logits.
             Prefer logits: a softmax that is sure has no gradient left, and an
             attack finds robustness that is not there.
-        restarts: from how many random starts to ascend, `steps` steps each,
+        restarts: From how many random starts to ascend, `steps` steps each,
             at least 1. For each image the worst is kept: a wrong prediction,
             or else the highest loss.
 

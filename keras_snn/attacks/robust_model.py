@@ -15,7 +15,7 @@ class RobustModel(keras.Model):
     A base class: see `AdversarialModel` and `FreeAdversarialModel`.
 
     Args:
-        model: a built Keras model of one input, images in [0, 1].
+        model: A built Keras model of one input, images in [0, 1].
     """
 
     _parts = ("model",)  # Arguments that are objects of Keras.

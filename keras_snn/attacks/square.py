@@ -43,13 +43,13 @@ class Square(LogitAttack):
     shape (n, rows, columns, channels).
 
     Args:
-        eps: radius of the ball, in units of pixels in [0, 1].
+        eps: Radius of the ball, in units of pixels in [0, 1].
         norm: `"linf"`, the largest change of any pixel, or `"l2"`, the
             Euclidean length of the change of an image.
-        queries: how many changes to try for each image, at least 1.
-        restarts: from how many random starts to search, at least 1.
-        p: which fraction of an image the first squares cover, in (0, 1].
-        seed: seed of the search, an integer.
+        queries: How many changes to try for each image, at least 1.
+        restarts: From how many random starts to search, at least 1.
+        p: Which fraction of an image the first squares cover, in (0, 1].
+        seed: Seed of the search, an integer.
 
     Example:
 

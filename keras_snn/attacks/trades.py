@@ -39,18 +39,18 @@ class TRADESModel(PairedModel):
     itself, on clean images. See `AdversarialModel` for all else.
 
     Args:
-        model: a built Keras model of one input, images in [0, 1]; trained in
+        model: A built Keras model of one input, images in [0, 1]; trained in
             place, so that it is at hand as `.model` afterwards.
-        attack: an attack with a random start and no loss of its own, whose
+        attack: An attack with a random start and no loss of its own, whose
             steps raise the divergence from the prediction of the clean image.
             Defaults to `PGD()`.
-        beta: weight of the divergence, 1/lambda in the paper: the larger, the
+        beta: Weight of the divergence, 1/lambda in the paper: the larger, the
             more robust and the less accurate. Defaults to 6, the paper's
             choice for robustness on CIFAR-10.
-        **kwargs: as for `AdversarialModel`: `weight_attack`, say.
+        **kwargs: As for `AdversarialModel`: `weight_attack`, say.
 
     Raises:
-        ValueError: if the attack starts at the image, where the divergence has
+        ValueError: If the attack starts at the image, where the divergence has
             no gradient, or has a loss of its own; in training, if the compiled
             loss is no categorical crossentropy.
 
