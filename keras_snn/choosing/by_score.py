@@ -1,7 +1,8 @@
 """From one score a weight to masks: what all pruning by score shares.
 
-A method is its score. Where the highest are kept is told by a scope: over the
-whole model, or within each layer at the sparsity that a distribution gives.
+A method is its score. A scope says among which weights the highest are kept:
+those of the whole model, or of each layer, at the sparsity that a distribution
+gives it.
 """
 
 import math

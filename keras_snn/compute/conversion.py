@@ -49,18 +49,18 @@ def to_sparse(model, policy="auto", *, batch_size=32):
 
     Dense and Conv2D layers become `SparseDense` and `SparseConv2D`, which
     store the nonzeros alone; the others stay masked. Masks, paths and random
-    draws are the same, so what trains one trains the other. Sparse layers that
-    have lost nonzeros give up the room for them.
+    draws are the same, so what trains one trains the other. Layers that are
+    sparse already, and have lost nonzeros, give up the room for them.
 
     Args:
         model: A Functional or Sequential model with masks, as `sparsify` makes
             it. It stays as it is; compile what is returned.
-        policy: `"auto"`: layers of at least 16384 weights from a sparsity of
-            0.7 on become sparse. `"measured"`: those of a sparsity of 0.7 of
-            which a training step, timed here by itself, is faster so; it takes
-            seconds a layer, and is for a machine that does nothing else.
-            `"all"`: all that can. `keras_snn.summary` shows which did, and why
-            the others did not.
+        policy: Which layers become sparse. `"auto"`: those of at least 16384
+            weights and a sparsity of 0.7. `"measured"`: those of a sparsity of
+            0.7 whose training step, timed here layer by layer, is faster when
+            sparse; that takes seconds a layer, and is for a machine that does
+            nothing else. `"all"`: all that can. `keras_snn.summary` shows
+            which did, and why the others did not.
         batch_size: Int >= 1, of the step that `"measured"` times.
 
     Returns:

@@ -27,9 +27,9 @@ class SparseDense(SparseLayer):
 
     A model of such layers needs no `sparsify`, and its kernels are never dense,
     so that they may be larger than memory; `SETUpdate` and `RigLUpdate` train
-    it so. Where few weights of an output are left, an initializer's variance,
-    that of a dense kernel, is too small: give one of the variance that their
-    number tells.
+    it so. An initializer has the variance for a dense kernel, which is too
+    small where few weights of an output are left: give one whose variance is
+    for as many as there are.
 
     Example:
 

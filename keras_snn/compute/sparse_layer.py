@@ -25,9 +25,9 @@ class SparseLayer(NonzeroLayer):
     """A layer with a sparse kernel, of which it stores the nonzeros alone.
 
     A nonzero takes 4 bytes for its value and 12 for where it is, and 4 more for
-    its gradient and for each slot of the optimizer. Kernels of Numba compute it
-    on a CPU, in float32, on `NUMBA_NUM_THREADS` threads. Where they cannot
-    run it warns, and computes the same by a dense kernel.
+    its gradient and for each slot of the optimizer. Code compiled by Numba
+    computes it on a CPU, in float32, on `NUMBA_NUM_THREADS` threads. Where that
+    cannot run, the layer warns, and computes the same by a dense kernel.
 
     Subclasses define `kernel_shape_for`, `geometry_for` and `dense_product`.
 

@@ -21,7 +21,7 @@ RESULTS = Path("results")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a recipe is told to do.
+    """What a recipe is asked to do.
 
     Attributes:
         fields: The grid: see `keras_snn.experiments.grid.trials`.

@@ -55,7 +55,7 @@ def run_grid(
 
     A trial that fails is kept with its error, and the others go on. It is not
     tried again unless told to. Several processes may run grids on one store: a
-    trial that one of them is at is left to it, and its result taken.
+    trial that one of them is running is left to it, and its result taken.
 
     Args:
         trials: List of `Trial`.

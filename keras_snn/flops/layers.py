@@ -1,6 +1,6 @@
 """FLOPs of each layer: which kernels there are, and how often they are used.
 
-The rule is told in `counting.py`.
+The rule is in `counting.py`.
 """
 
 import math

@@ -10,9 +10,9 @@ Keras's Muon is the exception: it turns the update of a kernel as a whole, and
 so moves stored weights outside the mask. No output sees them, and `strip`
 drops them.
 
-In a training loop of your own, the optimizer is told: `optimizer=` of
-`set_masks` and of the `update` of methods takes one of Keras, or on PyTorch one
-of `torch.optim`, whose state is cleared in the same places:
+In a training loop of your own, pass the optimizer: `optimizer=` of `set_masks`
+and of the `update` of methods takes one of Keras, or on PyTorch one of
+`torch.optim`, whose state is cleared in the same places:
 
     optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
     method = SETUpdate()

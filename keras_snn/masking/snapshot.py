@@ -1,4 +1,4 @@
-"""All that a model and its optimizer are at one moment of training."""
+"""The whole state of a model and its optimizer at a moment of training."""
 
 from typing import NamedTuple
 

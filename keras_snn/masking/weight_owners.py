@@ -98,8 +98,8 @@ class WeightOwner:
 def weight_owners(layer):
     """Every weight of `layer`, with its owner and a path unique in `layer`.
 
-    A layer that stores its kernel in another way tells, by a method
-    `owner_of`, what of it stands for the kernel, and what for nothing.
+    A layer that stores its kernel in another way has a method `owner_of`,
+    which says which of its weights stands for the kernel, and which for none.
 
     Paths follow the tree of layers and not `Variable.path`, which depends on
     where a model was built and may name two weights alike.

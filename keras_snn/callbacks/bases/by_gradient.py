@@ -16,15 +16,17 @@ from keras_snn.gradients.of_masked import dense_gradients
 class ByGradient(DropAndGrow):
     """Drops and grows, looking at the gradient of every masked weight.
 
-    By default at that of training itself: an update that is due before a step
-    looks at the gradient that this step takes, whatever its `train_step` does,
-    and comes after it. What is due in the last step of an epoch waits for the
-    first of the next, so that a resume sees what an undisturbed training does;
-    where an epoch is one step, or Keras runs all of it at a time, updates come
-    at its end. Of several steps at a time (`steps_per_execution`) it is the
-    mean gradient; of batches whose gradients the optimizer accumulates, that
-    of one, or of as many as `batches`. A gradient that is not finite, as loss
-    scaling brings about, is left, and the next step's is taken.
+    By default it looks at the gradient of training itself: an update that is
+    due before a step takes the gradient of this step, whatever its `train_step`
+    does, and comes after it. An update that is due before the last step of an
+    epoch waits for the first step of the next, so that a resumed training sees
+    what an undisturbed one does; where an epoch is one step, or Keras runs all
+    of its steps at once, updates come at its end.
+
+    Where Keras runs several steps at once (`steps_per_execution`), it is their
+    mean gradient. Where the optimizer accumulates gradients of batches, it is
+    that of one batch, or of as many as `batches`. A gradient that is not
+    finite, as loss scaling brings about, is skipped for the next step's.
 
     Args:
         data: None for the gradient of training, or data to take it on:

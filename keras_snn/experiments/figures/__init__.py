@@ -1,7 +1,7 @@
 """The paper's figures, in matplotlib.
 
 Each takes rows of results, as `run_grid` returns them, and gives a matplotlib
-figure. How a method looks is told by its row of `METHODS`.
+figure. How a method looks is in its row of `METHODS`.
 """
 
 from keras_snn.experiments.figures.bubbles import flops_bubbles

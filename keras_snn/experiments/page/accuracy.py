@@ -41,7 +41,7 @@ def by_class(found):
 def by_hardness(found):
     """Accuracy from the easiest to the hardest test images.
 
-    How hard an image is for a network is told by the dense networks of other
+    How hard an image is for a network is judged by the dense networks of other
     seeds of its setting: the mean of EL2N, by the predictions they kept.
     """
     tables_of, few = [], []
@@ -63,9 +63,9 @@ def by_hardness(found):
     if tables_of:
         yield paragraph(
             "Test images from the easiest (1) to the hardest, in groups of "
-            "equal size. How hard an image is for a network, the dense ones "
-            "of other seeds tell: by the mean error (EL2N) of the trained "
-            "networks. Means over seeds."
+            "equal size. How hard an image is for a network is judged by the "
+            "dense ones of other seeds: by the mean error (EL2N) of the "
+            "trained networks. Means over seeds."
         )
     yield from tables_of
     if few:

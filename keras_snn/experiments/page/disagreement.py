@@ -144,7 +144,7 @@ def _pictures(found, groups, places):
 def _images(places, shown, why, methods, y):
     """Images, each with what methods predict of it."""
     if not len(places):
-        yield paragraph("No image is told apart by methods.")
+        yield paragraph("Methods have the same images right, as often.")
         return
     if why:
         yield paragraph(f"There are no images: {why}.")

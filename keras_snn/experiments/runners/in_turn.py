@@ -6,7 +6,7 @@ from keras_snn.experiments.attempt import attempt
 from keras_snn.experiments.attempt import blocked
 from keras_snn.experiments.devices import check_there
 
-# Seconds until a trial that another process is at is asked for again.
+# Seconds between looks at a trial that another process is running.
 WAIT = 1.0
 
 
@@ -21,7 +21,7 @@ def in_turn(work):
     while work.todo:
         for trial in work.ready():
             with store.claimed(trial) as mine:
-                if not mine:  # Another process is at it.
+                if not mine:  # Another process is running it.
                     continue
                 work.begins(trial)
                 row = blocked(trial, store, work.rows) or attempt(

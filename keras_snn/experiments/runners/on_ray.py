@@ -247,7 +247,7 @@ class _Driver:
     def run(self):
         while self.work.todo:
             self._fill()
-            if not self.out:  # Other processes are at what is left.
+            if not self.out:  # Others are running what is left.
                 time.sleep(WAIT)
                 continue
             done, _ = self.ray.wait(list(self.out), timeout=WAIT)

@@ -93,10 +93,11 @@ def claims(
     A claim holds if a t test of the paired differences, one-sided and
     corrected after Holm, says so at one sparsity at least. It does not hold if
     tests the other way say so at every sparsity; these need no correction,
-    since all must agree. Else it is undecided, and the seeds that the power of
-    the t test asks for are told: for the sparsity that looks best, against
-    the strictest of Holm's levels. That number is a guess, and a low one: the
-    best of several looks better than it is, and few seeds tell spread badly.
+    since all must agree. Otherwise it is undecided, and `seeds_needed` is how
+    many seeds would give the t test its power at the sparsity that looks best,
+    against the strictest of Holm's levels. That number is a guess, and a low
+    one: the best of several looks better than it is, and few seeds say little
+    of the spread.
 
     Args:
         rows: List of rows, of `run_grid` or `read_rows`.
