@@ -24,7 +24,7 @@ from keras_snn.experiments.scored import score_of
 from keras_snn.experiments.scored import scorers
 from keras_snn.experiments.scored import scores
 from keras_snn.experiments.store import Store
-from keras_snn.export.conversion import check_installed
+from keras_snn.export.tflite_converter import check_installed
 from keras_snn.files import write_json
 
 # Of CIFAR-100, as in the official code of the paper.

@@ -11,10 +11,10 @@ import warnings
 
 from keras_snn.checks import check_integer
 from keras_snn.conversion import strip
-from keras_snn.export import conversion
 from keras_snn.export import inputs
 from keras_snn.export import proof
 from keras_snn.export import running
+from keras_snn.export import tflite_converter
 from keras_snn.export.report import ExportReport
 from keras_snn.export.sizes import sizes
 from keras_snn.export.stored import stored_tensors
@@ -125,7 +125,7 @@ def export_tflite(
     check_integer("runs", runs, 0, "which latency is the median of")
     check_integer("seed", seed, 0, "which random draws derive from")
     proof.check_built(model)
-    conversion.check_installed()
+    tflite_converter.check_installed()
     sparsity = proof.fraction_of_zeros(model)
     if has_masks(model):
         model = strip(model)
@@ -149,7 +149,9 @@ def export_tflite(
         files = {file: kind}
         if compare_dense:
             files[plain] = "dense"
-        conversion.convert(model, signature, files, folder, representative)
+        tflite_converter.convert(
+            model, signature, files, folder, representative
+        )
         contents = [each.read_bytes() for each in files]
         difference = _compared(contents[0], feed, expected, tolerance)
         measured = [None, None]

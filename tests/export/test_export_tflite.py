@@ -18,8 +18,8 @@ from ai_edge_litert.interpreter import OpResolverType
 from keras import layers
 
 import keras_snn
-from keras_snn.export import conversion
 from keras_snn.export import export_tflite
+from keras_snn.export import tflite_converter
 from keras_snn.export.__main__ import main
 from keras_snn.export.sizes import sizes
 
@@ -137,7 +137,7 @@ def converted_to(monkeypatch, write):
         for file in files:
             write(file)
 
-    monkeypatch.setattr(conversion, "convert", convert)
+    monkeypatch.setattr(tflite_converter, "convert", convert)
 
 
 @pytest.mark.parametrize("before", [None, b"an older file"])
@@ -286,7 +286,7 @@ def test_quantized_sparse_file_is_caught(net, tmp_path, monkeypatch, kind):
     # LiteRT's default delegate refuses it: once it does not, let this kind
     # store kernels sparse, too.
     both = ("DEFAULT", "EXPERIMENTAL_SPARSITY")
-    monkeypatch.setitem(conversion.OPTIMIZATIONS, kind, both)
+    monkeypatch.setitem(tflite_converter.OPTIMIZATIONS, kind, both)
     data = np.ones((2, 64)) if kind == "int8" else None
     with pytest.raises(RuntimeError, match="failed to prepare"):
         export_tflite(
@@ -438,7 +438,7 @@ def test_command_line(tmp_path, capsys, monkeypatch):
     def fails(*_):
         raise RuntimeError("no such operation")
 
-    monkeypatch.setattr(conversion, "convert", fails)
+    monkeypatch.setattr(tflite_converter, "convert", fails)
     assert main(["m.keras", "out.tflite"]) == 1
     assert "error: no such operation" in capsys.readouterr().err
     assert not (tmp_path / "out.tflite").exists()
