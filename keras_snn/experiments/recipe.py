@@ -66,6 +66,37 @@ def options(doc, presets, arguments=None, name=None):
     first.add_argument("--module", action="append", default=[])
     for module in first.parse_known_args(arguments)[0].module:
         load_module(module)
+    chosen = vars(_parser(doc, presets).parse_args(arguments))
+    preset = chosen["preset"]
+    fields = {
+        field: chosen[field]
+        for field in (*TYPES, *all_options())
+        if chosen.get(field) is not None
+    }
+    name = name or Path(sys.argv[0] if arguments is None else "recipe").stem
+    settings = Settings(
+        fields={**spelt(presets[preset]), **fields},
+        out=chosen["out"] or RESULTS / f"{name}-{preset}",
+        store=chosen["store"],
+        data_dir=chosen["data_dir"],
+        retry=chosen["retry"],
+        plot_only=chosen["plot_only"],
+        dry_run=chosen["dry_run"],
+        runner=_runner(chosen, sys.argv[:1] if arguments is None else []),
+        config={
+            "checkpoint_interval": chosen["checkpoint_interval"],
+            "devices": chosen["devices"],
+            "tensorboard": chosen["tensorboard"],
+            "keep_networks": not chosen["drop_networks"],
+        },
+    )
+    _check_folders(settings)
+    trials(settings.fields)  # What is wrong with them is said now.
+    return settings
+
+
+def _parser(doc, presets):
+    """What reads the command line of a recipe."""
     parser = argparse.ArgumentParser(
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -123,30 +154,10 @@ def options(doc, presets, arguments=None, name=None):
     )
     add("--gpus-per-trial", type=float, metavar="N", default=0)
     _add_fields(parser)
-    chosen = vars(parser.parse_args(arguments))
-    preset = chosen["preset"]
-    fields = {
-        field: chosen[field]
-        for field in (*TYPES, *all_options())
-        if chosen.get(field) is not None
-    }
-    name = name or Path(sys.argv[0] if arguments is None else "recipe").stem
-    settings = Settings(
-        fields={**spelt(presets[preset]), **fields},
-        out=chosen["out"] or RESULTS / f"{name}-{preset}",
-        store=chosen["store"],
-        data_dir=chosen["data_dir"],
-        retry=chosen["retry"],
-        plot_only=chosen["plot_only"],
-        dry_run=chosen["dry_run"],
-        runner=_runner(chosen, sys.argv[:1] if arguments is None else []),
-        config={
-            "checkpoint_interval": chosen["checkpoint_interval"],
-            "devices": chosen["devices"],
-            "tensorboard": chosen["tensorboard"],
-            "keep_networks": not chosen["drop_networks"],
-        },
-    )
+    return parser
+
+
+def _check_folders(settings):
     for option in ("out", "store"):
         folder = getattr(settings, option)
         if any(p.is_file() for p in (folder, *folder.parents)):
@@ -154,8 +165,6 @@ def options(doc, presets, arguments=None, name=None):
                 f"Option --{option} must be a folder, or one to be made, into "
                 f"which results go. Received: {folder}, where a file is"
             )
-    trials(settings.fields)  # What is wrong with them is said now.
-    return settings
 
 
 def _runner(chosen, scripts):

@@ -216,18 +216,12 @@ class DropAndGrow(MaskUpdate):
         updates = {}
         for path, masked in moving.items():
             rng = masks.generator(self.seed, step, masked.index)
-            updates[path] = (
-                with_mask(
-                    masked,
-                    before[path],
-                    gradients,
-                    path,
-                    rng=rng,
-                    pattern=of_layers[path],
-                )
-                if path in whole
-                else by_position(masked, at[path], gradients, path, rng=rng)
-            )
+            seen = {"gradients": gradients, "path": path, "rng": rng}
+            if path in whole:
+                seen["pattern"] = of_layers[path]
+                updates[path] = with_mask(masked, before[path], **seen)
+            else:
+                updates[path] = by_position(masked, at[path], **seen)
         if self.params is None:  # In a loop of a user's own.
             check_pruned(whole, before, optimizer)
         updates = self.prune(whole, before, updates, progress)
