@@ -15,6 +15,7 @@ class, with the same meaning.
 - `map_batch(function, model, *step)`: change the batch of a `train_step`.
 - `assign_after(function, model, result)`: assign variables behind one.
 - `repeat(train_step, count, *step)`: take it several times on a batch.
+- `masked_to_train(variable, value, mask)`: what training computes with.
 - `holds(optimizer, variables)`: whether it is one of the backend's own.
 - `slots(optimizer, variable)`: what such a one keeps of a variable.
 - `device()`: the name of what computes.
@@ -36,6 +37,7 @@ if keras.backend.backend() == "tensorflow":
     from keras_snn.backend.tensorflow import holds
     from keras_snn.backend.tensorflow import jit
     from keras_snn.backend.tensorflow import map_batch
+    from keras_snn.backend.tensorflow import masked_to_train
     from keras_snn.backend.tensorflow import no_kernels
     from keras_snn.backend.tensorflow import quick
     from keras_snn.backend.tensorflow import repeat
@@ -53,6 +55,7 @@ elif keras.backend.backend() == "jax":
     from keras_snn.backend.jax import holds
     from keras_snn.backend.jax import jit
     from keras_snn.backend.jax import map_batch
+    from keras_snn.backend.jax import masked_to_train
     from keras_snn.backend.jax import no_kernels
     from keras_snn.backend.jax import quick
     from keras_snn.backend.jax import repeat
@@ -70,6 +73,7 @@ elif keras.backend.backend() == "torch":
     from keras_snn.backend.torch import holds
     from keras_snn.backend.torch import jit
     from keras_snn.backend.torch import map_batch
+    from keras_snn.backend.torch import masked_to_train
     from keras_snn.backend.torch import no_kernels
     from keras_snn.backend.torch import quick
     from keras_snn.backend.torch import repeat
@@ -93,6 +97,7 @@ __all__ = [
     "holds",
     "jit",
     "map_batch",
+    "masked_to_train",
     "no_kernels",
     "quick",
     "repeat",

@@ -220,6 +220,25 @@ def repeat(train_step, count, state, data):
     )
 
 
+def masked_to_train(variable, value, mask):
+    """What a training step computes with in place of a masked weight.
+
+    It is 0 outside the mask, and so is the weight's gradient. A step
+    leaves alone what it is handed, so this is a product, kept for the backward
+    pass; computed there once more (`jax.checkpoint`), it took more time, and
+    no less memory.
+
+    Args:
+        variable: The weight, a Keras variable.
+        value: Its value, as it is read here and now.
+        mask: A bool tensor of its shape.
+
+    Returns:
+        A tensor of the weight's shape and dtype.
+    """
+    return ops.where(mask, value, ops.cast(0, value.dtype))
+
+
 def holds(optimizer, variables):
     """Whether an optimizer is the backend's own: there is no such."""
     return False

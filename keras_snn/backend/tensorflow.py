@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 from keras import tree
+from keras.src.backend.common.stateless_scope import in_stateless_scope
 
 COMPILES = True
 ELSEWHERE = "They run on a CPU, and the tensors are elsewhere."
@@ -279,6 +280,36 @@ def repeat(train_step, count, data):
     for _ in range(count):
         result = train_step(data)
     return result
+
+
+def masked_to_train(variable, value, mask):
+    """What a training step computes with in place of a masked weight.
+
+    It is 0 outside the mask, and so is the weight's gradient. The stored
+    weight itself is set to 0 there, so that nothing is kept beside it for the
+    backward pass: a product with the mask would be, as large as the weight.
+
+    Args:
+        variable: The weight, a Keras variable.
+        value: Its value, as it is read here and now.
+        mask: A bool tensor of its shape.
+
+    Returns:
+        A tensor of the weight's shape and dtype.
+    """
+    zero = tf.zeros((), value.dtype)
+    stored = variable._value
+    # That of a scope, or cast; replicas may not write each by itself.
+    apart = in_stateless_scope() or value is not stored
+    if apart or tf.distribute.has_strategy():
+        return tf.where(mask, value, zero)
+
+    @tf.custom_gradient
+    def masked_gradient(value):
+        return tf.identity(value), lambda g: tf.where(mask, g, zero)
+
+    stored.assign(tf.where(mask, stored, zero))
+    return masked_gradient(stored.read_value())
 
 
 def holds(optimizer, variables):

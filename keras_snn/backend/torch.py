@@ -5,6 +5,7 @@ import contextlib
 import torch
 from keras import ops
 from keras import tree
+from keras.src.backend.common.stateless_scope import in_stateless_scope
 from keras.src.backend.torch import nn as keras_nn
 
 COMPILES = False
@@ -202,6 +203,44 @@ def repeat(train_step, count, data):
     for _ in range(count):
         result = train_step(data)
     return result
+
+
+def masked_to_train(variable, value, mask):
+    """What a training step computes with in place of a masked weight.
+
+    It is 0 outside the mask, and so is the weight's gradient. The stored
+    weight itself is set to 0 there, so that nothing is kept beside it for the
+    backward pass: a product with the mask would be, as large as the weight.
+
+    Args:
+        variable: The weight, a Keras variable.
+        value: Its value, as it is read here and now.
+        mask: A bool tensor of its shape.
+
+    Returns:
+        A tensor of the weight's shape and dtype.
+    """
+    zero = value.new_zeros(())
+    # That of a scope, or cast.
+    if in_stateless_scope() or value is not variable._value:
+        return torch.where(mask, value, zero)
+    stored = value.data
+    torch.where(mask, stored, zero, out=stored)
+    return _MaskedGradient.apply(value, mask)
+
+
+class _MaskedGradient(torch.autograd.Function):
+    """A weight as it is, with a gradient of 0 outside a mask."""
+
+    @staticmethod
+    def forward(ctx, value, mask):
+        ctx.save_for_backward(mask)
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (mask,) = ctx.saved_tensors
+        return torch.where(mask, gradient, 0.0), None
 
 
 def holds(optimizer, variables):

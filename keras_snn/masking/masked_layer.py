@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_snn.backend import masked_to_train
 from keras_snn.masking import keras_private
 from keras_snn.masking.masked_weight import MaskedWeight
 from keras_snn.masking.nonzero_layer import check_no_nonzeros
@@ -167,7 +168,12 @@ class MaskedLayer(keras.layers.Wrapper):
         values = {id(v): v.value for v in self._state()}
         for masked in self._masked:
             value = values[id(masked.weight)]
-            active = self.active_value(masked, value)
+            if training and not self.keeps_inactive:
+                active = masked_to_train(
+                    masked.weight, value, masked.mask.value
+                )
+            else:
+                active = self.active_value(masked, value)
             if self.tap is not None:
                 active = self.tap(masked, active)
             values[id(masked.weight)] = active
@@ -192,7 +198,7 @@ class MaskedLayer(keras.layers.Wrapper):
 
     def active_value(self, masked, value):
         """What the forward pass has in place of a masked weight's value."""
-        return ops.where(masked.mask.value, value, ops.zeros_like(value))
+        return ops.where(masked.mask.value, value, ops.cast(0, value.dtype))
 
     def _state(self):
         return (

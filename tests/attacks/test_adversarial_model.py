@@ -143,11 +143,15 @@ def test_no_recompilation_between_steps(images):
 
 
 class SwapMask(keras.callbacks.Callback):
-    """Masks the other half of the pixels, and leaves the weights be."""
+    """Masks the other half of the pixels, and has all weights as they were."""
+
+    def on_train_begin(self, logs=None):
+        ((_, self.masked),) = mask_state.masked_weights(self.model).items()
+        self.kernel = self.masked.weight_array()
 
     def on_epoch_end(self, epoch, logs=None):
-        ((_, masked),) = mask_state.masked_weights(self.model).items()
-        masked.mask.assign(~masked.mask_array())
+        self.masked.mask.assign(~self.masked.mask_array())
+        self.masked.weight.assign(self.kernel)
 
 
 def test_a_mask_changed_in_mid_fit_is_attacked(images):

@@ -306,6 +306,40 @@ def test_masks_apply_below_half_precision_too():
     )
 
 
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_training_computes_with_the_masks_whatever_is_stored(dtype):
+    """A layer that is called twice, with weights that are not 0 outside."""
+    entered = keras.Input((6,))
+    masked_layer = MaskedLayer(layers.Dense(6, dtype=dtype), name="masked")
+    model = keras.Model(entered, masked_layer(masked_layer(entered)))
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    (masked,) = masked_weights(model).values()
+    mask = RNG.random((6, 6)) < 0.5
+    keras_snn.set_masks(model, {masked.path: mask})
+    kernel, x = batch(6, size=6), batch(6)
+    masked.weight.assign(kernel)
+    expected = numpy(ops.cast(model(x), "float32"))
+
+    state = [v.value for v in model.trainable_variables]
+    others = [v.value for v in model.non_trainable_variables]
+    outputs, _ = model.stateless_call(state, others, x, training=True)
+    np.testing.assert_array_equal(numpy(ops.cast(outputs, "float32")), expected)
+    np.testing.assert_array_equal(masked.weight_array(), kernel)
+
+    outputs = model(x, training=True)
+    np.testing.assert_array_equal(numpy(ops.cast(outputs, "float32")), expected)
+    model.train_on_batch(x, np.zeros((4, 6)))
+    np.testing.assert_array_equal(masked.weight_array() * mask, kernel * mask)
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.train_on_batch(x, np.zeros((4, 6)))
+    trained = masked.weight_array()
+    assert (trained != kernel)[mask].all()
+    in_place = dtype == "float32" and keras.backend.backend() != "jax"
+    np.testing.assert_array_equal(
+        trained[~mask], 0 if in_place else kernel[~mask]
+    )
+
+
 def regularized():
     keras.utils.set_random_seed(2)
     return keras.Sequential(
