@@ -10,6 +10,7 @@ import pytest
 from keras_snn.evaluation import nll
 from keras_snn.experiments import attempt
 from keras_snn.experiments import data
+from keras_snn.experiments import run
 from keras_snn.experiments import run_grid
 from keras_snn.experiments import run_trial
 from keras_snn.experiments.methods import METHODS
@@ -222,6 +223,18 @@ def test_networks_that_were_dropped_are_trained_for_what_needs_them(
     row = run_trial(trial_of("omp", **fields), tmp_path, say=quiet)
     assert "error" not in row
     assert len(list(tmp_path.glob("trials/*/model.keras"))) == 2
+
+
+@pytest.mark.once
+def test_each_network_that_is_asked_for_is_exported(tmp_path, trial_of):
+    store, omp = Store(tmp_path), trial_of("omp", hard="none")
+    for each in (omp.dense, omp):
+        (store.begin(each) / "model.keras").touch()
+        store.keep(each, {})
+    config = attempt.RunConfig(export=True)
+    for grid in ([omp], [omp, omp.dense]):
+        todo = run.left(run.plan(grid), {*grid}, store, config)
+        assert set(todo) == {*grid}
 
 
 @pytest.mark.once
