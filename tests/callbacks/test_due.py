@@ -60,6 +60,9 @@ def test_steps():
 def test_a_block_of_steps_ends_before_what_was_due_in_it():
     assert steps_of(Due(3, "steps"), 2, 8, block=4) == [4, 8, 12]
     assert steps_of(Due(3, "steps"), 2, 6, block=4) == [4, 6, 10]
+    # In an epoch's last block, where training is resumed behind it, too.
+    resumed = steps_of(Due(3, "steps"), 3, 8, block=4, first_epoch=1)
+    assert resumed == [8, 12, 16, 20]
 
 
 def test_landing_comes_once_and_is_no_second_update_where_one_is_due():
