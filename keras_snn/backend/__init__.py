@@ -6,8 +6,8 @@ class, with the same meaning.
 - `gradient(function, tensors, has_aux)`: the gradient of a scalar function.
 - `hessian_vector_product(function, tensors, vectors)`: that of its gradient.
 - `jit(function)`: the function, compiled, anew for other shapes.
-- `quick(function)`: the function, without what XLA is slow at on a CPU; on JAX
-  from `jax_cpu.py`.
+- `quick(function)`: the function, without what is slow on a CPU: on JAX see
+  `jax_cpu.py`, and on PyTorch without copies of images.
 - `COMPILES`: whether `jit` does; that of PyTorch gives the function itself.
 - `call_kernel(kernel, tensors, shape)`: run compiled code of the CPU.
 - `differentiable(function, gradients)`: tell the gradient of such a function.
