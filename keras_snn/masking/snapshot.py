@@ -109,6 +109,9 @@ def load_snapshot(path):
     try:
         with open(path, "rb") as file, np.load(file) as found:
             named = dict(found)
+        if named and named.keys().isdisjoint({"about", "count"}):
+            # Of version 0.1.
+            named |= {"about": "", "count": len(named)}
         about, count = str(named.pop("about")), named.pop("count")
         if len(named) != count:  # Of a list of files that was damaged.
             raise ValueError(f"it holds {len(named)} arrays of {count}")
