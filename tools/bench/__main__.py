@@ -44,6 +44,7 @@ GROUPS = {
     "torch_step": Group(("torch",)),
     "attack_step": Group(cores=1),
     "foolbox_pgd": Group(),
+    "autoattack": Group(("torch",), cores=1),
     "corruptions": Group((), cores=1),
     "el2n": Group(),
     "mask_updates": Group(("jax", "torch"), cores=1),

@@ -28,6 +28,7 @@ PEERS = {
             "@f133ee50f31a03d0152b8b272edb534065152f5d"
         ]
     ],
+    "pyautoattack": [["pyautoattack"]],
     "sparselab": [["sparselab"]],
     "tensorflow-model-optimization": [
         ["tensorflow-model-optimization", "tf-keras"]
