@@ -19,6 +19,7 @@ LATE = {
     "backend/torch.py",
     "compute/kernels.py",
     "compute/vectors.py",
+    "backend/jax_cpu.py",
     "compute/xla_handlers.py",
 }
 
