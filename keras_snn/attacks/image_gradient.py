@@ -15,7 +15,7 @@ _compiled = weakref.WeakKeyDictionary()
 
 def variable_values(model):
     """The values of all variables, masks among them, as constants."""
-    return [ops.stop_gradient(v.value) for v in model.variables]
+    return [backend.held(v.value) for v in model.variables]
 
 
 def reseeded_values(model, seed):
@@ -24,7 +24,7 @@ def reseeded_values(model, seed):
     random = np.random.default_rng(seed)
     values = []
     for variable in model.variables:
-        value = ops.stop_gradient(variable.value)
+        value = backend.held(variable.value)
         if id(variable) not in weights:
             draws = random.integers(2**31, size=variable.shape)
             value = ops.convert_to_tensor(draws, variable.dtype)

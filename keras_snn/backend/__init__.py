@@ -9,6 +9,7 @@ class, with the same meaning.
 - `quick(function)`: the function, without what is slow on a CPU: on JAX see
   `jax_cpu.py`, and on PyTorch without copies of images.
 - `COMPILES`: whether `jit` does; that of PyTorch gives the function itself.
+- `held(tensor)`: a constant, laid out to be read many times.
 - `call_kernel(kernel, tensors, shape)`: run compiled code of the CPU.
 - `differentiable(function, gradients)`: tell the gradient of such a function.
 - `no_kernels(tensor)`: why that cannot run, where it cannot.
@@ -33,6 +34,7 @@ if keras.backend.backend() == "tensorflow":
     from keras_snn.backend.tensorflow import device
     from keras_snn.backend.tensorflow import differentiable
     from keras_snn.backend.tensorflow import gradient
+    from keras_snn.backend.tensorflow import held
     from keras_snn.backend.tensorflow import hessian_vector_product
     from keras_snn.backend.tensorflow import holds
     from keras_snn.backend.tensorflow import jit
@@ -51,6 +53,7 @@ elif keras.backend.backend() == "jax":
     from keras_snn.backend.jax import device
     from keras_snn.backend.jax import differentiable
     from keras_snn.backend.jax import gradient
+    from keras_snn.backend.jax import held
     from keras_snn.backend.jax import hessian_vector_product
     from keras_snn.backend.jax import holds
     from keras_snn.backend.jax import jit
@@ -69,6 +72,7 @@ elif keras.backend.backend() == "torch":
     from keras_snn.backend.torch import device
     from keras_snn.backend.torch import differentiable
     from keras_snn.backend.torch import gradient
+    from keras_snn.backend.torch import held
     from keras_snn.backend.torch import hessian_vector_product
     from keras_snn.backend.torch import holds
     from keras_snn.backend.torch import jit
@@ -93,6 +97,7 @@ __all__ = [
     "differentiable",
     "device",
     "gradient",
+    "held",
     "hessian_vector_product",
     "holds",
     "jit",

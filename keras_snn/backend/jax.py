@@ -59,6 +59,11 @@ def jit(function):
     return jax.jit(quick(function))
 
 
+def held(tensor):
+    """Return a tensor as a constant that is read many times."""
+    return ops.stop_gradient(tensor)
+
+
 def call_kernel(kernel, tensors, shape):
     """Run a kernel of the CPU, eagerly or in a compiled step.
 

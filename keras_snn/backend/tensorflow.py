@@ -80,6 +80,11 @@ def quick(function):
     return function
 
 
+def held(tensor):
+    """Return a tensor as a constant that is read many times."""
+    return ops.stop_gradient(tensor)
+
+
 def call_kernel(kernel, tensors, shape):
     """Run a kernel of the CPU, eagerly or in a graph that XLA does not see.
 

@@ -75,6 +75,20 @@ def quick(function):
     return without_copies
 
 
+def held(tensor):
+    """Return a tensor as a constant that is read many times.
+
+    Kernels of images are laid out here as Keras else copies them each time.
+    """
+    tensor = tensor.detach()
+    if tensor.ndim != 4:
+        return tensor
+    laid_out = tensor.permute(3, 2, 0, 1).contiguous(
+        memory_format=torch.channels_last
+    )
+    return laid_out.permute(2, 3, 1, 0)
+
+
 def call_kernel(kernel, tensors, shape):
     """Run a kernel of the CPU.
 
