@@ -15,6 +15,8 @@ from keras_snn import RigLUpdate
 from keras_snn import SETUpdate
 from keras_snn import get_masks
 from keras_snn import schedules
+from keras_snn.attacks import PGD
+from keras_snn.attacks import AdversarialModel
 from keras_snn.compute.sparse_layer import SparseLayer
 from keras_snn.gradients import of_masked
 from keras_snn.masking.mask_state import masked_weights
@@ -157,6 +159,18 @@ def test_callbacks(method, optimizer):
     assert_same(*models)
     after = get_masks(models[1])
     assert all((before[path] != after[path]).any() for path in before)
+
+
+def test_adversarial_training():
+    """The gradient by images, too, and none by weights in the attack."""
+    models = pair(0.8, sgd)
+    rng = np.random.default_rng(0)
+    images = rng.random(X.shape, "float32")
+    for model in models:
+        robust = AdversarialModel(model, PGD(0.1, 0.05, 2))
+        robust.compile(sgd(), model.loss)
+        robust.fit(images, Y, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    assert_same(*models)
 
 
 def test_gradients_in_blocks(monkeypatch):
