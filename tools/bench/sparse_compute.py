@@ -63,6 +63,23 @@ def over_dense(network, width, sparsity, batch_size, what):
     )
 
 
+def attacked(network, width, sparsity, batch_size):
+    """Ratios of the time of a step of adversarial training, PGD-10."""
+    from keras_snn.attacks import PGD
+    from keras_snn.attacks import AdversarialModel
+
+    def steps(model):
+        robust = networks.compiled(AdversarialModel(model, PGD(steps=10)))
+        x, y = networks.samples(model.input_shape[1:], batch_size)
+        return lambda: robust.train_on_batch(x, y)
+
+    return frame.in_turn(
+        steps(sparse_model(network, width, sparsity)),
+        steps(NETWORKS[network](width)),
+        frame.pick(*PAIRS),
+    )
+
+
 def over_sparselab(width, sparsity, batch_size):
     """Ratios of the time of training, over a loop with sparselab's layers."""
     import sparselab
@@ -110,6 +127,15 @@ def cases():
             ),
             peer="keras",
             goal=1 / NETWORKS_FACTOR if full else None,
+        )
+    for width_of_images, batch_size in ((0.25, 64), (0.5, 32)):
+        yield frame.Case(
+            f"VGG16 of width {width_of_images} at 0.9, PGD-10 step",
+            functools.partial(
+                attacked, "vgg16", width_of_images, 0.9, batch_size
+            ),
+            peer="keras",
+            goal=1 / NETWORKS_FACTOR,
         )
     for sparsity in FACTORS[backend]:
         yield frame.Case(
