@@ -122,6 +122,10 @@ def test_inside_an_epoch_nothing_falls_on_its_last_block():
     assert inside(2, 4) == [1, 2, 4, 5, 6]
     assert inside(2, 7, block=3) == [3, 7, 10]
     assert inside(3, 1) == [1, 2]  # There is no other.
+    # Nor is what waits for the next epoch lost where training is resumed.
+    due = Due(4, "steps", inside=True)
+    assert steps_of(due, 2, 7, block=3) == [7, 10]
+    assert steps_of(due, 2, 7, block=3, first_epoch=1) == [7, 10]
     assert steps_of(Due(3, "steps", inside=True), 3, 4) == [4, 6, 9]
 
 

@@ -64,7 +64,7 @@ class Clock:
         if self._last is None:  # A new training, or one that is resumed.
             self._last = first - block if first else -1
             if first and self._waits is not None:
-                self._last -= 1
+                self._last -= per_execution
 
     def batch_begins(self, batch):
         """The steps that have begun since it was last asked: a range."""
