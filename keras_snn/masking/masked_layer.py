@@ -4,6 +4,9 @@ The forward pass runs with 0 in place of each inactive weight, in a
 `keras.StatelessScope`. The gradient of an inactive weight is then exactly
 zero, and the mask, a bool weight of the wrapper, travels with the model: it is
 saved with it and may change in mid-training without recompilation.
+
+In training, TensorFlow and PyTorch set the stored weight itself to 0 there, and
+compute with it: see `masked_to_train` of the backends.
 """
 
 import keras
