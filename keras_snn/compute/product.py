@@ -67,7 +67,8 @@ def product(geometry, values, x, topology):
     """
     room, images = int(values.shape[0]), x.shape[0]
     pixels = geometry.outputs[0] * geometry.outputs[1]
-    work = room * pixels * (USUAL if images is None else images)
+    known = isinstance(images, int)  # JAX may have a symbol in its place.
+    work = room * pixels * (images if known else USUAL)
     threads = native.threads() if work >= SHARED_OUT else 1
     forward, _, _ = _products(geometry, room, threads)
     return forward(values, x, *topology)

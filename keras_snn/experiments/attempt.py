@@ -170,8 +170,8 @@ def _trained(trial, store, config, view):
     those = devices.Devices(config.devices)
     with _policy(trial.precision):
         with those.scope():
-            model, trainer = build(as_trained, images)
-        train(as_trained, trainer, parts, trained, checkpoint, callbacks, those)
+            model, trainer = build(as_trained, *parts[0], trained)
+        train(as_trained, trainer, parts, checkpoint, callbacks, those)
     logits = trainer.predict(parts[2].x, batch_size=256, verbose=0)
     evaluated = {"clean_accuracy": _accuracy(logits, parts[2].y)}
     predictions.save(unfinished, trial, logits, parts[2].y)

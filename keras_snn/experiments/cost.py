@@ -1,8 +1,8 @@
 """What trials will cost: FLOPs, and time by what was measured so far.
 
-FLOPs here are those that are computed: kernels are dense, whatever the mask, so
-a sparse network costs what the dense one does. `training_flops` of a result
-counts only active weights.
+FLOPs here are those of dense kernels, whatever the mask: what a trial computes,
+unless layers compute sparse, which have a speed of their own. `training_flops`
+of a result counts only active weights.
 """
 
 import functools
@@ -70,7 +70,10 @@ def training_images(trial):
 
 def network(trial):
     """What a trial's speed depends on, in words."""
-    return f"{trial.model}, width {trial.width:g}, {trial.precision}"
+    words = f"{trial.model}, width {trial.width:g}, {trial.precision}"
+    if trial.compute == "masked":
+        return words
+    return f"{words}, sparse at {trial.sparsity:g}"
 
 
 class Speed:

@@ -18,9 +18,15 @@ def check_batches(count, trials):
         trials: List of `Trial`.
 
     Raises:
-        ValueError: If a batch does not divide.
+        ValueError: If a batch does not divide, or layers compute sparse.
     """
     for trial in trials:
+        if count > 1 and trial.compute == "sparse":
+            raise ValueError(
+                "Layers that compute sparse do so on one CPU, and a training "
+                "that devices share would leave that to dense ones. Received: "
+                f"compute={trial.compute!r}, {count} devices"
+            )
         if trial.batch_size % count:
             raise ValueError(
                 "Field `batch_size` must be a multiple of the devices that "

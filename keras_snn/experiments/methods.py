@@ -128,6 +128,7 @@ def _rigl(trial, x, y):
 # which people with any colour vision tell apart; markers do, too. Options are
 # the official code's way, where it is not the paper's.
 UPDATED = ("interval",)
+SPARSE = ("compute",)  # All but GMP, whose masks are dense at first.
 
 METHODS = {
     "dense": Method("Dense", "#000000", "o", fields=()),
@@ -137,17 +138,17 @@ METHODS = {
         "o",
         prune=_snip,
         batch=lambda trial: trial.snip_images,
-        fields=(),
+        fields=SPARSE,
         options={"snip_images": 128, "snip_ratios_only": False},
     ),
-    "synflow": Method("SynFlow", "#332288", "d", prune=_synflow, fields=()),
+    "synflow": Method("SynFlow", "#332288", "d", prune=_synflow, fields=SPARSE),
     "set": Method(
         "SET",
         "#D55E00",
         "s",
         distribution="erk",
         callbacks=_set,
-        fields=UPDATED,
+        fields=UPDATED + SPARSE,
     ),
     "gmp": Method(
         "GMP",
@@ -158,10 +159,10 @@ METHODS = {
         options={"gmp_begin": 0.1, "gmp_end": 0.8},
     ),
     "omp": Method(
-        "OMP", "#CC79A7", "D", from_dense=True, prune=_omp, fields=()
+        "OMP", "#CC79A7", "D", from_dense=True, prune=_omp, fields=SPARSE
     ),
     "lth": Method(
-        "LTH", "#E69F00", "v", from_dense=True, prune=_lth, fields=()
+        "LTH", "#E69F00", "v", from_dense=True, prune=_lth, fields=SPARSE
     ),
     "omp_erk": Method(
         "OMP_ERK",
@@ -169,14 +170,14 @@ METHODS = {
         "P",
         from_dense=True,
         prune=_omp_erk,
-        fields=(),
+        fields=SPARSE,
         options={"omp_erk_random": False},
     ),
     "random": Method(
-        "Random Pruning", "#7A7A00", "X", distribution="erk", fields=()
+        "Random Pruning", "#7A7A00", "X", distribution="erk", fields=SPARSE
     ),
     "uniform": Method(
-        "Uniform Pruning", "#999999", "*", distribution="uniform", fields=()
+        "Uniform Pruning", "#999999", "*", distribution="uniform", fields=SPARSE
     ),
     "rigl": Method(
         "RigL",
@@ -184,7 +185,7 @@ METHODS = {
         "h",
         distribution="erk",
         callbacks=_rigl,
-        fields=UPDATED,
+        fields=UPDATED + SPARSE,
     ),
 }
 PAPER_METHODS = ("dense", "snip", "set", "gmp", "omp", "lth")

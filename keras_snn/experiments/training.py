@@ -4,21 +4,24 @@ import keras
 import numpy as np
 
 from keras_snn import datasets
+from keras_snn.compute.conversion import to_sparse
 from keras_snn.conversion import sparsify
 from keras_snn.experiments import networks
 from keras_snn.experiments.devices import Devices
 from keras_snn.experiments.kinds import KINDS
 from keras_snn.experiments.methods import METHODS
 from keras_snn.flops import training_flops
-from keras_snn.masking.mask_state import get_masks
+from keras_snn.masking.mask_state import masked_weights
 
 
-def build(trial, images):
-    """The network of a trial, and the compiled model that `fit` trains.
+def build(trial, x, y, trained=None):
+    """The network of a trial, pruned, and the compiled model that `fit` trains.
 
     Args:
         trial: The `Trial`.
-        images: Number of training images.
+        x: Training images.
+        y: Their classes.
+        trained: The weights of the trained dense network, for what prunes it.
 
     Returns:
         `(model, trainer)`: the sparse network (or the dense one), and what
@@ -34,6 +37,17 @@ def build(trial, images):
             seed=trial.seed,
             wrapper=method.wrapper,
         )
+    trainer = _compiled(trial, model, len(x))
+    draw = np.random.default_rng(trial.seed)
+    batch = draw.permutation(len(x))[: method.batch(trial)]
+    method.prune(trainer, trial, x[batch], y[batch], trained)
+    if trial.compute == "sparse":
+        model = to_sparse(model)
+        trainer = _compiled(trial, model, len(x))
+    return model, trainer
+
+
+def _compiled(trial, model, images):
     trainer = KINDS[trial.hard].trainer(trial, model)
     keras.utils.set_random_seed(trial.seed)
     trainer.compile(
@@ -41,7 +55,7 @@ def build(trial, images):
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    return model, trainer
+    return trainer
 
 
 def optimizer(trial, steps_per_epoch):
@@ -67,16 +81,13 @@ def optimizer(trial, steps_per_epoch):
     )
 
 
-def train(
-    trial, trainer, parts, trained, checkpoint, callbacks=(), devices=None
-):
+def train(trial, trainer, parts, checkpoint, callbacks=(), devices=None):
     """Fits a network to the end, from the checkpoint if there is one.
 
     Args:
         trial: The `Trial`.
-        trainer: The compiled model.
+        trainer: The compiled model, as `build` made it.
         parts: Training, validation and test images, float32.
-        trained: The weights of the trained dense network, for what prunes it.
         checkpoint: An `EpochCheckpoint`.
         callbacks: Further ones; the last that are called.
         devices: The `Devices` that share each batch. Defaults to one.
@@ -86,10 +97,6 @@ def train(
     devices = devices or Devices()
     with devices.scope():
         done = checkpoint.resume(trainer)
-        if done == 0:
-            draw = np.random.default_rng(trial.seed)
-            batch = draw.permutation(len(x))[: method.batch(trial)]
-            method.prune(trainer, trial, x[batch], y[batch], trained)
     flip = datasets.SOURCES[trial.dataset].flip
     batches = datasets.augmented(
         x,
@@ -137,7 +144,9 @@ def active_parameters(model):
     """Trainable parameters that are not masked out."""
     total = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     try:
-        masks = get_masks(model).values()
+        masked = masked_weights(model).values()
     except ValueError:  # A dense model.
         return total
-    return total - sum(int(np.count_nonzero(~mask)) for mask in masks)
+    return total - sum(
+        int(np.prod(each.weight.shape)) - each.active_count() for each in masked
+    )

@@ -11,6 +11,7 @@ import operator
 
 from keras_snn.arithmetic.masks import check_sparsity
 from keras_snn.checks import check_integer
+from keras_snn.compute.sparse_layer import PAYS
 from keras_snn.datasets import SOURCES
 from keras_snn.experiments.kinds import KINDS
 from keras_snn.experiments.methods import METHODS
@@ -22,6 +23,7 @@ from keras_snn.hardness import epochs_for_equal_steps
 TABLES = {"method": METHODS, "model": MODELS, "hard": KINDS}
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+COMPUTES = ("masked", "sparse")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,11 @@ class Trial:
         weight_decay: Of SGD, as PyTorch counts it.
         nesterov: Whether momentum is Nesterov's, as in the official code.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        compute: `"masked"`: dense kernels, under masks. `"sparse"`: layers
+            that compute their nonzeros alone, where `keras_snn.to_sparse` finds
+            that faster; the same training but for rounding. A trial whose
+            masks are not sparse enough from its first step on, of GMP or at a
+            sparsity below 0.7, is `"masked"`.
         interval: Epochs between mask updates, for methods that have them.
         augment: Whether images are cropped at random and, where that keeps
             their class, flipped.
@@ -129,6 +136,7 @@ class Trial:
     weight_decay: float = 5e-4
     nesterov: bool = False
     precision: str = "float32"
+    compute: str = "masked"
     interval: int = 4
     augment: bool = True
     rotation: float = 0.0
@@ -158,6 +166,8 @@ class Trial:
         KINDS[self.hard].check(self)
         if self.data_ratio == 1:  # Steps are equal as it is.
             object.__setattr__(self, "equal_steps", False)
+        if self.sparsity < PAYS:
+            object.__setattr__(self, "compute", Trial.compute)
 
     def __getattr__(self, name):
         if not name.startswith("_") and name != "options":
@@ -238,6 +248,7 @@ class Trial:
                 f"Received: seed={self.seed!r}"
             )
         _check_among("precision", self.precision, PRECISIONS)
+        _check_among("compute", self.compute, COMPUTES)
 
     @functools.cached_property
     def key(self):

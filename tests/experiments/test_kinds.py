@@ -111,7 +111,7 @@ def test_what_augments_the_images_of_a_trial(monkeypatch, dataset, flip):
         ({"rotation": 0, "augment": False}, 0),
     ):
         this = trial(dataset=dataset, **fields)
-        train(this, nothing, PARTS, None, nothing)
+        train(this, nothing, PARTS, nothing)
         given, fitted = seen[-2:]
         assert given["rotation"] == fields["rotation"]
         assert given["crop"] == crop

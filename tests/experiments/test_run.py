@@ -1,5 +1,6 @@
 import contextlib
 import csv
+import dataclasses
 import importlib
 import json
 
@@ -7,7 +8,10 @@ import keras
 import numpy as np
 import pytest
 
+from keras_snn.compute.conversion import to_sparse
 from keras_snn.evaluation import nll
+from keras_snn.experiments import MODELS
+from keras_snn.experiments import Network
 from keras_snn.experiments import attempt
 from keras_snn.experiments import data
 from keras_snn.experiments import run
@@ -16,6 +20,7 @@ from keras_snn.experiments import run_trial
 from keras_snn.experiments.methods import METHODS
 from keras_snn.experiments.runners import in_turn
 from keras_snn.experiments.store import Store
+from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.snapshot import load_snapshot
 
 # Trainings of one epoch.
@@ -135,6 +140,52 @@ def test_a_killed_trial_goes_on_to_the_same_weights(tmp_path, method, trial_of):
     assert resumed.get("adversarial_accuracy") == whole.get(
         "adversarial_accuracy"
     )
+
+
+def broad(trial, source):
+    """A network with a layer that is large enough to compute sparse."""
+    image = keras.Input(source.image_shape)
+    x = keras.layers.Flatten()(image)
+    for units in (16, source.classes):
+        initial = keras.initializers.GlorotUniform(trial.seed + units)
+        x = keras.layers.Dense(units, kernel_initializer=initial)(x)
+    return keras.Model(image, x)
+
+
+@pytest.mark.parametrize(
+    "method", ["set", pytest.param("snip", marks=pytest.mark.once)]
+)
+def test_a_killed_trial_that_computes_sparse_ends_as_a_masked_one(
+    tmp_path, method, trial_of, monkeypatch
+):
+    monkeypatch.setitem(MODELS, "broad", Network("Broad", broad))
+    masked = trial_of(method, model="broad", sparsity=0.9, learning_rate=0.01)
+    sparse = dataclasses.replace(masked, compute="sparse")
+    rows = [run_trial(masked, tmp_path, say=quiet)]
+
+    def kill(line):
+        if "epoch 2/3" in line:
+            raise KilledError
+
+    built = []
+    monkeypatch.setattr(
+        "keras_snn.experiments.training.to_sparse",
+        lambda model: built.append(to_sparse(model)) or built[-1],
+    )
+    with pytest.raises(KilledError):
+        run_trial(sparse, tmp_path, say=kill)
+    rows.append(run_trial(sparse, tmp_path, say=quiet))
+    assert len(built) == 2
+    for model in built:
+        kinds = [masked.computes for masked in masked_weights(model).values()]
+        assert kinds == ["sparse", "masked"]
+    assert rows[0]["layer_densities"] == rows[1]["layer_densities"]
+    assert rows[0]["active_parameters"] == rows[1]["active_parameters"]
+    for a, b in zip(
+        weights_of(masked, tmp_path), weights_of(sparse, tmp_path), strict=True
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+        np.testing.assert_array_equal(a == 0, b == 0)
 
 
 @pytest.mark.once

@@ -8,6 +8,7 @@ import pytest
 from keras_snn.experiments import KINDS
 from keras_snn.experiments import METHODS
 from keras_snn.experiments import Trial
+from keras_snn.experiments.devices import check_batches
 from keras_snn.experiments.registry import claimed
 from keras_snn.experiments.scored import scorers
 
@@ -43,6 +44,7 @@ CHANGES = {
     "weight_decay": 0.0,
     "nesterov": True,
     "precision": "mixed_bfloat16",
+    "compute": "sparse",
     "interval": 2,
     "augment": False,
     "rotation": 15.0,
@@ -130,6 +132,20 @@ def test_all_trials_share_the_networks_that_score_the_samples():
     }
     this = trial(method="omp", **hard)
     assert this.builds_on == [*scorers(this), this.dense]
+
+
+def test_what_is_not_sparse_from_the_first_step_on_computes_masked():
+    for same in (
+        {"sparsity": 0.6},
+        {"method": "gmp"},
+        {"method": "dense"},
+    ):
+        assert trial(compute="sparse", **same) == trial(**same)
+    assert trial(compute="sparse").key != trial().key
+    with pytest.raises(ValueError, match="compute='fast'"):
+        trial(compute="fast", sparsity=0.5)
+    with pytest.raises(ValueError, match="on one CPU.*compute='sparse', 2 de"):
+        check_batches(2, [trial(compute="sparse")])
 
 
 def test_steps_as_of_all_the_data():
