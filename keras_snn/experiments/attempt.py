@@ -34,6 +34,7 @@ from keras_snn.experiments.training import train
 from keras_snn.experiments.view import Progress
 from keras_snn.export import export_tflite
 from keras_snn.extras import require
+from keras_snn.files import digest
 from keras_snn.files import write_csv
 from keras_snn.flops import inference_flops
 from keras_snn.flops import layer_densities
@@ -202,6 +203,8 @@ def _trained(trial, store, config, view):
         for row in checkpoint.rows
     ]
     write_csv(unfinished / "history.csv", rows)
+    history = (unfinished / "history.csv").read_bytes()
+    result["history_sha256"] = digest(history)
     checkpoint.clear()
     return store.keep(trial, result)
 

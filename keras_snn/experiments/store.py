@@ -15,6 +15,7 @@ from keras_snn.experiments import predictions
 from keras_snn.experiments.trial import all_options
 from keras_snn.files import digest
 from keras_snn.files import locked
+from keras_snn.files import read_csv
 from keras_snn.files import read_json
 from keras_snn.files import write_json
 from keras_snn.files import written
@@ -110,6 +111,18 @@ class Store:
             As `predictions`.
         """
         return predictions.load_attacked(self.place(trial), trial)
+
+    def history(self, trial):
+        """The columns of the `history.csv` of a trial that is done.
+
+        Returns:
+            A dict of name to a list of floats, one for each epoch, NaN where
+            there is none.
+
+        Raises:
+            ValueError: If the file is damaged, or missing.
+        """
+        return read_history(trial, self.place(trial))
 
     def claimed(self, trial):
         """A context in which no other process runs the trial.
@@ -268,6 +281,31 @@ def read(trial, place):
     if not place.exists():
         return None
     return row(trial, _checked(trial, place / "result.json"))
+
+
+def read_history(trial, place):
+    """The history of a trial that is done, from its folder: `Store.history`.
+
+    Results of earlier versions do not know theirs: it is believed, and where
+    there is none, there are no columns.
+    """
+    path = place / "history.csv"
+    content = path.read_bytes() if path.exists() else b""
+    known = read(trial, place).get("history_sha256")
+    try:
+        if known not in (None, digest(content)):
+            raise ValueError("it is not as it was written")
+        rows = read_csv(path) if content else []
+        return {
+            name: [float(row[name] or "nan") for row in rows]
+            for name in (rows[0] if rows else ())
+        }
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{path} must hold what its trial's training went through, or its "
+            "curves are others: delete its folder to have it made anew. "
+            f"Reading it: {error}"
+        ) from error
 
 
 def _read_failure(trial, place):

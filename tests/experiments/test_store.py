@@ -7,6 +7,8 @@ import pytest
 from keras_snn import datasets
 from keras_snn.experiments import Trial
 from keras_snn.experiments.store import Store
+from keras_snn.files import digest
+from keras_snn.files import write_csv
 
 pytestmark = pytest.mark.once
 
@@ -70,6 +72,31 @@ def test_what_is_no_result_of_the_trial_is_refused(done, damage):
     path.write_text(damage(path.read_text()) if callable(damage) else damage)
     with pytest.raises(ValueError, match=r"result\.json must (hold|be of)"):
         store.result(this)
+
+
+def test_a_history_is_the_one_that_was_written(tmp_path):
+    store, this = Store(tmp_path), trial()
+    path = store.begin(this) / "history.csv"
+    write_csv(path, [{"epoch": 1}, {"epoch": 2, "loss": 0.25}])
+    known = {"history_sha256": digest(path.read_bytes())}
+    store.keep(this, known)
+    found = store.history(this)
+    np.testing.assert_equal(found, {"epoch": [1, 2], "loss": [np.nan, 0.25]})
+    path = store.place(this) / "history.csv"
+    path.write_bytes(path.read_bytes().replace(b"0.25", b"0.26"))
+    with pytest.raises(ValueError, match=r"history\.csv must hold.*not as it"):
+        store.history(this)
+    path.unlink()
+    with pytest.raises(ValueError, match=r"history\.csv must hold.*not as it"):
+        store.history(this)
+    # Results of earlier versions do not know theirs.
+    store.keep(this, {})
+    assert store.history(this) == {}
+    path.write_text("epoch,loss\n1,0.26\n")
+    assert store.history(this) == {"epoch": [1], "loss": [0.26]}
+    path.write_text("epoch,loss\n1,0.2x\n")
+    with pytest.raises(ValueError, match=r"history\.csv must hold.*0\.2x"):
+        store.history(this)
 
 
 def test_what_another_store_holds_is_taken_whole(done, tmp_path):

@@ -13,8 +13,8 @@ from keras_snn.experiments.grid_files import read_rows
 from keras_snn.experiments.kinds import KINDS
 from keras_snn.experiments.methods import METHODS
 from keras_snn.experiments.store import read
+from keras_snn.experiments.store import read_history
 from keras_snn.experiments.trial import unknown
-from keras_snn.files import read_csv
 from keras_snn.files import read_json
 
 
@@ -101,7 +101,7 @@ def find(folder, store):
             trial = _trial(place / "trial.json")
             row = read(trial, place)
             trials[key] = trial
-            curves[key] = _columns(place / "history.csv")
+            curves[key] = read_history(trial, place)
             if (place / predictions.FILE).exists():
                 answers[key] = answered(*predictions.load(place, trial))
             if (place / predictions.ATTACKED).exists():
@@ -152,15 +152,6 @@ def answered(logits, y):
         np.sqrt(np.square(errors).sum(axis=1)).astype("float32"),
         logits.shape[1],
     )
-
-
-def _columns(path):
-    """The columns of a history: lists of floats, NaN where there is none."""
-    rows = read_csv(path) if path.exists() else []
-    return {
-        name: [float(row[name] or "nan") for row in rows]
-        for name in (rows[0] if rows else ())
-    }
 
 
 def _images(row, places, trials, store):
