@@ -141,12 +141,30 @@ def test_intervals_of_few_seeds_are_students():
     values = np.random.default_rng(0).normal(size=FEW)
     few = values[:-1]
     assert confidence_interval(few) == confidence_interval(few, kind="t")
-    bca = confidence_interval(values, kind="bca")
-    assert confidence_interval(values) == bca
-    assert bca != confidence_interval(values, kind="percentile")
-    assert bca[0] < values.mean() < bca[1]
+    studentized = confidence_interval(values, kind="studentized")
+    assert confidence_interval(values) == studentized
+    others = [
+        confidence_interval(values, kind=k) for k in ("bca", "percentile")
+    ]
+    assert len({studentized, *others}) == 3
+    for low, high in (studentized, *others):
+        assert low < values.mean() < high
     three = confidence_interval(values[:3], kind="percentile")
     assert min(values[:3]) <= three[0] and three[1] <= max(values[:3])
+
+
+def test_studentized_intervals_are_by_the_t_of_all_samples():
+    values = np.array([0.1, 0.3, 0.35, 0.5, 1.6])
+    error = values.std(ddof=1) / np.sqrt(5)
+    places = np.stack(np.meshgrid(*[range(5)] * 5), -1).reshape(-1, 5)
+    drawn = values[places[np.ptp(places, axis=1) > 0]]
+    t = stats.ttest_1samp(drawn, values.mean(), axis=1).statistic
+    expected = values.mean() - np.quantile(t, (0.95, 0.05)) * error
+    found = confidence_interval(values, 0.1, "studentized")
+    assert found == pytest.approx(expected.tolist(), rel=0.05)
+    # Where samples of one value are many, t has no such quantiles.
+    tied = [0.0] * 9 + [1.0]
+    assert confidence_interval(tied) == confidence_interval(tied, kind="t")
 
 
 @pytest.mark.parametrize("accuracy", [0.75, 0.5, 0.25])

@@ -4,9 +4,9 @@ import numpy as np
 
 from keras_snn.extras import require
 
-FEW = 20  # Seeds: from these on, intervals are bootstrapped.
+FEW = 5  # Seeds: from these on, intervals are bootstrapped.
 MOST_SEEDS = 1000
-INTERVALS = ("auto", "t", "bca", "percentile")
+INTERVALS = ("auto", "t", "studentized", "bca", "percentile")
 
 
 def confidence_interval(values, level=0.05, kind="auto"):
@@ -23,18 +23,25 @@ def confidence_interval(values, level=0.05, kind="auto"):
     stats = require("scipy.stats", "A confidence interval")
     values = np.asarray(values, "float64")
     if kind == "auto":
-        kind = "t" if len(values) < FEW else "bca"
+        kind = "t" if len(values) < FEW else "studentized"
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
-    if kind == "t":
-        half = stats.t.isf(level / 2, len(values) - 1) * _error(values)
-        return float(values.mean() - half), float(values.mean() + half)
+    mean, error = values.mean(), _error(values)
+    seen = {"confidence_level": 1 - level, "rng": np.random.default_rng(0)}
+    if kind in ("t", "studentized"):
+        high = stats.t.isf(level / 2, len(values) - 1)
+        low = -high
+        if kind == "studentized":
+            with np.errstate(invalid="ignore"):
+                found = stats.bootstrap(
+                    (values - mean,), _t, method="percentile", **seen
+                ).confidence_interval
+            if np.isfinite(found).all():  # Else most are of equal values.
+                low, high = found
+        return float(mean - high * error), float(mean - low * error)
+    method = {"bca": "BCa"}.get(kind, kind)
     found = stats.bootstrap(
-        (values,),
-        np.mean,
-        confidence_level=1 - level,
-        method={"bca": "BCa"}.get(kind, kind),
-        rng=np.random.default_rng(0),
+        (values,), np.mean, method=method, **seen
     ).confidence_interval
     return float(found.low), float(found.high)
 
@@ -105,5 +112,12 @@ def tested(values):
     return t / np.sqrt(len(values)), float(above), float(1 - above)
 
 
-def _error(values):
-    return values.std(ddof=1) / np.sqrt(len(values))
+def _error(values, axis=-1):
+    return values.std(axis, ddof=1) / np.sqrt(values.shape[axis])
+
+
+def _t(values, axis):
+    """The statistic of the t test, infinite where all values are equal."""
+    mean, equal = values.mean(axis), np.ptp(values, axis) == 0
+    error = np.where(equal, 1.0, _error(values, axis))
+    return np.where(equal, np.copysign(np.inf, mean), mean / error)

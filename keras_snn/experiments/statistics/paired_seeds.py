@@ -111,8 +111,8 @@ def claims(
             method; `"panel"`, those of all methods in a setting.
         chosen_on: Seeds on which each method's sparsity is chosen, the best
             mean of the metric; the others alone are tested, on that sparsity.
-        interval: `"t"`, `"bca"`, `"percentile"`, or `"auto"`: as the module's
-            text says.
+        interval: `"t"`, or of the bootstrap `"studentized"`, `"bca"` or
+            `"percentile"`, or `"auto"`: as the module's text says.
 
     Returns:
         A list of `Claim`, one for each setting and method.
