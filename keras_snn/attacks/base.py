@@ -10,6 +10,7 @@ from keras_snn import checks
 from keras_snn.attacks import losses
 from keras_snn.attacks.image_gradient import compiled_image_gradient
 from keras_snn.attacks.image_gradient import image_gradient
+from keras_snn.attacks.image_gradient import scopes
 from keras_snn.attacks.image_gradient import variable_values
 from keras_snn.attacks.norms import NORMS
 from keras_snn.attacks.norms import check_ball
@@ -138,10 +139,10 @@ class GradientAttack:
             The attacked images, a tensor shaped as `x`.
         """
         loss = losses.identify(self.loss, model)
-        state = variable_values(model)
+        scope = scopes(model, variable_values(model))
 
         def gradient(images):
-            return image_gradient(model, loss, self.training, state, images, y)
+            return image_gradient(model, loss, self.training, scope, images, y)
 
         def draw(shape):
             random = getattr(keras.random, NORMS[self.norm].distribution)

@@ -2,44 +2,75 @@
 
 import weakref
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras_snn import backend
 from keras_snn.attacks import losses
+from keras_snn.masking.mask_state import masked_layers
+from keras_snn.masking.masked_layer import MaskedScope
 
 # model -> {what else the code depends on: its compiled gradient}
 _compiled = weakref.WeakKeyDictionary()
 
 
 def variable_values(model):
-    """The values of all variables, masks among them, as constants."""
-    return [backend.held(v.value) for v in model.variables]
+    """The values of all variables, masks among them, as constants.
+
+    Weights are 0 outside the masks: a pass need not mask them.
+    """
+    values = {id(v): v.value for v in model.variables}
+    for layer in _masking_layers(model):
+        layer.apply_masks(values)
+    return [backend.held(values[id(v)]) for v in model.variables]
 
 
 def reseeded_values(model, seed):
     """Those values, with other seeds in what is random in the model."""
     weights = {id(v) for v in model.weights}
     random = np.random.default_rng(seed)
-    values = []
-    for variable in model.variables:
-        value = backend.held(variable.value)
+    values = variable_values(model)
+    for place, variable in enumerate(model.variables):
         if id(variable) not in weights:
             draws = random.integers(2**31, size=variable.shape)
-            value = ops.convert_to_tensor(draws, variable.dtype)
-        values.append(value)
+            values[place] = ops.convert_to_tensor(draws, variable.dtype)
     return values
 
 
-def image_gradient(model, loss, training, state, images, y):
+def scopes(model, state):
+    """What gives a scope, for one pass, in which a model has such values.
+
+    Args:
+        model: A built Keras model.
+        state: What `variable_values` gave, or `reseeded_values`.
+
+    Returns:
+        A function of no arguments.
+    """
+    values = {
+        id(variable): value
+        for variable, value in zip(model.variables, state, strict=True)
+    }
+    layers = frozenset(_masking_layers(model))
+    return lambda: MaskedScope(values, layers)
+
+
+def _masking_layers(model):
+    """The layers whose masks may be applied beforehand.
+
+    Others keep values outside the masks, which what they add to the loss is of.
+    """
+    return [each for each in masked_layers(model) if not each.keeps_inactive]
+
+
+def image_gradient(model, loss, training, scope, images, y):
     """Differentiate each image's loss by the image; alters nothing.
 
     Args:
         model: A built Keras model.
         loss: What names the loss, from `losses.identify`.
         training: Whether the model runs in training mode.
-        state: The values of `model.variables`.
+        scope: Gives a scope for a pass, such as `scopes` returns.
         images: Tensor of images.
         y: Tensor of true classes.
 
@@ -48,10 +79,9 @@ def image_gradient(model, loss, training, state, images, y):
         shape (n,), and the model's outputs.
     """
     function = losses.resolve(loss)
-    mapping = list(zip(model.variables, state, strict=True))
 
     def total_loss(images):
-        with keras.StatelessScope(state_mapping=mapping):
+        with scope():
             outputs = model(images, training=training)
             values = function(y, outputs)
             # Not the mean, which in half precision can shrink to zero.
@@ -68,7 +98,8 @@ def compiled_image_gradient(model, loss, training, label_rank):
     """
 
     def function(model, state, images, y):
-        return image_gradient(model, loss, training, state, images, y)
+        scope = scopes(model, state)
+        return image_gradient(model, loss, training, scope, images, y)
 
     return _compile(model, (loss, training, label_rank), function)
 
@@ -80,8 +111,7 @@ def compiled_outputs(model):
     """
 
     def function(model, state, images):
-        mapping = list(zip(model.variables, state, strict=True))
-        with keras.StatelessScope(state_mapping=mapping):
+        with scopes(model, state)():
             return ops.stop_gradient(model(images, training=False))
 
     return _compile(model, "outputs", function)

@@ -19,6 +19,7 @@ import keras
 from keras import ops
 
 from keras_snn.attacks import losses
+from keras_snn.attacks.image_gradient import scopes
 from keras_snn.attacks.image_gradient import variable_values
 from keras_snn.attacks.paired_model import PairedModel
 
@@ -85,8 +86,7 @@ class TRADESModel(PairedModel):
         logits = self._gives_logits()
         attack = copy.copy(self.attack)
         attack.loss = DIVERGENCES[logits]
-        state = zip(self.variables, variable_values(self), strict=True)
-        with keras.StatelessScope(state_mapping=state):
+        with scopes(self, variable_values(self))():
             outputs = self(x, training=attack.training)
         log_p = losses.log_probabilities(outputs, logits)
         return attack, ops.exp(ops.stop_gradient(log_p))

@@ -10,6 +10,7 @@ import inspect
 
 import keras
 from keras import ops
+from keras.src.backend.common.stateless_scope import get_stateless_scope
 
 
 @functools.cache
@@ -80,6 +81,24 @@ def node_of(tensor):
     """The node of a graph of layers that a symbolic tensor comes from."""
     operation, index, _ = tensor._keras_history
     return operation._inbound_nodes[index]
+
+
+class ScopeOfValues(keras.StatelessScope):
+    """A scope of values that fit, which Keras else checks one by one.
+
+    Args:
+        values: A dict of tensors, each of a variable's shape and dtype, by the
+            `id` of the variable.
+    """
+
+    def __init__(self, values):
+        super().__init__()
+        self.state_mapping.update(values)
+
+
+def stateless_scope():
+    """The `keras.StatelessScope` around here, the innermost; None if none."""
+    return get_stateless_scope()
 
 
 def own_metrics(model):

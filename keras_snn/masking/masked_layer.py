@@ -31,6 +31,23 @@ class MethodState:
         self.values = {}
 
 
+class MaskedScope(keras_private.ScopeOfValues):
+    """A scope whose weights are 0 outside the masks of some layers already.
+
+    These layers compute with the weights as they are there, which are
+    constants: no gradient by them is masked, nor noted.
+
+    Args:
+        values: A dict of tensors by the `id` of their variables, to which each
+            of the layers has applied its masks.
+        layers: A set of `MaskedLayer`s.
+    """
+
+    def __init__(self, values, layers):
+        super().__init__(values)
+        self.layers = layers
+
+
 @keras.saving.register_keras_serializable(package="keras_snn")
 class MaskedLayer(keras.layers.Wrapper):
     """Runs a layer or a whole model with masks on its weights.
@@ -168,6 +185,9 @@ class MaskedLayer(keras.layers.Wrapper):
     def call(self, inputs, *args, training=None, **kwargs):
         if training is not None and self._takes_training:
             kwargs["training"] = training
+        around = keras_private.stateless_scope()
+        if isinstance(around, MaskedScope) and self in around.layers:
+            return self.layer(inputs, *args, **kwargs)
         values = {id(v): v.value for v in self._state()}
         for masked in self._masked:
             value = values[id(masked.weight)]
@@ -202,6 +222,16 @@ class MaskedLayer(keras.layers.Wrapper):
     def active_value(self, masked, value):
         """What the forward pass has in place of a masked weight's value."""
         return ops.where(masked.mask.value, value, ops.cast(0, value.dtype))
+
+    def apply_masks(self, values):
+        """Puts weights to what the forward pass has in their place.
+
+        Args:
+            values: A dict of tensors by the `id` of their variables.
+        """
+        for masked in self._masked:
+            key = id(masked.weight)
+            values[key] = self.active_value(masked, values[key])
 
     def _state(self):
         return (

@@ -446,5 +446,42 @@ def test_keras_copies_no_images():
     backend.gradient(lambda x: found.append(same_memory(x)) or ops.sum(x), x)
     assert found == [True]
     assert "contiguous" in inspect.getsource(nn._transpose_spatial_inputs), (
-        "Keras copies no longer: `_channels_last` in backend/torch.py can go"
+        "Keras copies no longer: `_channels_first_view` of "
+        "backend/torch.py can go"
     )
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="of Keras on PyTorch"
+)
+@pytest.mark.parametrize("axis", [-1, 1])
+@pytest.mark.parametrize("trained", [False, True])
+def test_normalised_in_one_pass_as_by_keras(axis, trained):
+    random = np.random.default_rng(0)
+    x = ops.convert_to_tensor(random.normal(size=(5, 4, 4)).astype("float32"))
+    mean, variance, offset, scale = (
+        ops.convert_to_tensor(random.uniform(0.5, 2, 4).astype("float32"))
+        for _ in range(4)
+    )
+    for more in ({}, {"offset": offset}, {"offset": offset, "scale": scale}):
+
+        def cubes(tensors, more=more):
+            x, mean = tensors
+            mean = mean if trained else ops.stop_gradient(mean)
+            outputs = ops.batch_normalization(x, mean, variance, axis, **more)
+            return ops.sum(outputs**3), outputs
+
+        gradients, outputs = backend.gradient(cubes, [x, mean], has_aux=True)
+        leaves = [t.detach().clone().requires_grad_() for t in (x, mean)]
+        total, expected = cubes(leaves)  # Outside `gradient`, Keras's own.
+        total.backward()
+        pairs = [(outputs, expected), (gradients[0], leaves[0].grad)]
+        if trained:
+            pairs.append((gradients[1], leaves[1].grad))
+        for ours, theirs in pairs:
+            np.testing.assert_allclose(
+                ops.convert_to_numpy(ours),
+                ops.convert_to_numpy(theirs),
+                rtol=1e-5,
+                atol=1e-5,
+            )

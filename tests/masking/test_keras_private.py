@@ -50,6 +50,22 @@ def test_signature_of():
     assert names == ["inputs", "training"]
 
 
+def test_a_scope_of_values_is_the_innermost():
+    variable = keras.Variable(np.zeros(2, "float32"))
+    assert keras_private.stateless_scope() is None
+    with keras.StatelessScope():
+        values = {id(variable): keras.ops.ones(2)}
+        with keras_private.ScopeOfValues(values) as scope:
+            assert keras_private.stateless_scope() is scope
+            seen = keras.ops.convert_to_numpy(variable.value)
+            variable.assign(variable.value + 1)
+            assert float(keras.ops.sum(variable.value)) == 4
+        assert keras_private.stateless_scope() is not scope
+    np.testing.assert_array_equal(seen, [1, 1])
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), [0, 0])
+    assert float(keras.ops.sum(values[id(variable)])) == 2
+
+
 def test_flattened_and_child_layers():
     inner = model_of()
     outer = keras.Sequential([keras.Input((3,)), inner, layers.ReLU()])
