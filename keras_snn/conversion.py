@@ -7,8 +7,8 @@ import numpy as np
 from keras import ops
 
 from keras_snn import patterns
-from keras_snn.channels.graph import check_graph
 from keras_snn.channels.shrink import remove_channels
+from keras_snn.channels.walk import check_graph
 from keras_snn.choosing.at_random import random_masks
 from keras_snn.choosing.by_score import masks_by_score
 from keras_snn.compute.conversion import to_dense
@@ -172,16 +172,22 @@ def strip(model, *, shrink=False):
         model: What `sparsify` returned, or a Functional or Sequential model
             with `MaskedLayer`s inside.
         shrink: Whether to remove the channels that no active weight reads, as
-            `prune_channels` leaves them: of Dense and convolution layers, with
-            their BatchNorm, in a Functional or Sequential model, through
-            residual blocks and models inside. Channels stay where a layer
-            mixes them in a way not known, such as LayerNorm or a layer of your
-            own.
+            `prune_channels` leaves them, and those that are constant since no
+            active weight writes them: what they emit becomes a bias of what
+            reads them. Of Dense, convolution and recurrent layers, with their
+            BatchNorm, in a Functional or Sequential model, through residual
+            blocks and models inside. GroupNorm and grouped convolutions lose
+            whole groups, or the latter as much of each. Channels stay where a
+            layer mixes them in another way, such as LayerNorm or a layer of
+            your own, and those that emit other than 0 into a kernel that
+            hangs over the edge of an image: a warning says how many.
 
     Returns:
         The user's own model, with the same weights and outputs as `model`;
         where layers compute sparse, a dense copy, and shrunk, a smaller one,
-        both with the same outputs but for rounding. No class of keras_snn is in
+        both with the same outputs but for rounding; where constants became
+        biases, in inference alone, since further training of the smaller model
+        does not see them. No class of keras_snn is in
         it, so it loads without keras_snn.
 
     Raises:

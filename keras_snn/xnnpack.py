@@ -33,9 +33,9 @@ from keras import layers
 from keras import ops
 
 from keras_snn.arithmetic.union_find import UnionFind
-from keras_snn.channels.graph import calls
-from keras_snn.channels.graph import is_graph
 from keras_snn.channels.kinds import is_op
+from keras_snn.channels.walk import calls
+from keras_snn.channels.walk import is_graph
 from keras_snn.masking.masked_layer import MaskedLayer
 
 ENOUGH = 2 / 3  # Of zeros: more are needed, over all 1x1 kernels of a part.

@@ -15,17 +15,16 @@ KERNELS = {
     layers.SeparableConv1D: ("pointwise_kernel", -2, -1),
     layers.SeparableConv2D: ("pointwise_kernel", -2, -1),
 }
-CHANNELWISE = (
-    layers.Activation,
+RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)
+# Layers that leave a constant as it is, in inference; that have it beside
+# zeros; and that apply a function to it.
+KEEPING = (
     layers.ActivityRegularization,
     layers.AlphaDropout,
     layers.Dropout,
-    layers.ELU,
     layers.GaussianDropout,
     layers.GaussianNoise,
     layers.Identity,
-    layers.LeakyReLU,
-    layers.ReLU,
     *(
         getattr(layers, f"{name}{rank}D")
         for name in (
@@ -36,11 +35,16 @@ CHANNELWISE = (
             "MaxPooling",
             "SpatialDropout",
             "UpSampling",
-            "ZeroPadding",
         )
         for rank in (1, 2, 3)
     ),
 )
+PADDING = (
+    layers.ZeroPadding1D,
+    layers.ZeroPadding2D,
+    layers.ZeroPadding3D,
+)
+APPLIED = (layers.Activation, layers.ELU, layers.LeakyReLU, layers.ReLU)
 MERGING = (
     layers.Add,
     layers.Average,
@@ -51,7 +55,7 @@ MERGING = (
 )
 # Operations of `keras.ops` in a Functional model, such as `x + y`.
 MERGING_OPS = {"Add", "Maximum", "Minimum", "Multiply", "Subtract"}
-CHANNELWISE_OPS = {"Elu", "Gelu", "Relu", "Relu6", "Sigmoid", "Silu", "Tanh"}
+APPLIED_OPS = {"Elu", "Gelu", "Relu", "Relu6", "Sigmoid", "Silu", "Tanh"}
 ELEMENTWISE = {
     activations.elu,
     activations.exponential,
@@ -80,12 +84,11 @@ def is_op(operation, names):
 
 
 def is_plain(layer):
-    """Whether a layer is as Keras made it: channels last, kernels whole."""
+    """Whether a layer is as Keras made it, with channels last."""
     if isinstance(layer, layers.Activation):
         return layer.activation in ELEMENTWISE
     return (
         getattr(layer, "data_format", "channels_last") == "channels_last"
-        and getattr(layer, "groups", 1) == 1
         and (getattr(layer, "noise_shape", None) or (None,))[-1] in (None, 1)
         and not getattr(layer, "lora_enabled", False)
         and getattr(layer, "quantization_mode", None) is None

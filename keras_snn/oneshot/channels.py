@@ -6,8 +6,9 @@ that they compute, and the kernels of the next layer that read these.
 
 Differs from the paper: where branches are added, as in residual networks, the
 norms of all filters of a channel are summed, in place of those of the shortcut
-alone. Its `"global"` scope is ours: norms are in units of their layer's mean,
-since filters of different sizes do not compare.
+alone; so are those of a group, and of the gates of a recurrent unit. Its
+`"global"` scope is ours: norms are in units of their layer's mean, since
+filters of different sizes do not compare.
 """
 
 import numpy as np
@@ -25,8 +26,9 @@ ORDERS = {"l1": 1, "l2": 2}
 def prune_channels(model, fraction, *, norm="l1", scope="layer"):
     """Masks the channels of the smallest norm, and all that reads them.
 
-    A channel is a filter of a convolution or a unit of a Dense layer; where
-    branches are added, all those that are summed into it. It is masked in the
+    A channel is a filter of a convolution or a unit of a Dense or recurrent
+    layer; where branches are added, all those that are summed into it; where
+    GroupNorm or a convolution has groups, a whole group. It is masked in the
     kernels that compute it and in those that read it: whatever bias and
     BatchNorm make of it, now or after training, no output depends on it, and
     `strip(model, shrink=True)` takes it away.
@@ -69,7 +71,7 @@ def prune_channels(model, fraction, *, norm="l1", scope="layer"):
     mask_arithmetic.check_sparsity(fraction, "fraction")
     _check_norm(norm)
     check_scope(scope, ("global", "layer"))
-    graph = ChannelGraph(model)
+    graph = ChannelGraph(model, whole_groups=True)
     prunable = _prunable(graph, weights, model)
     norms = list(_norms(graph, weights, ORDERS[norm]))
     scores = np.zeros(len(prunable))
@@ -87,7 +89,7 @@ def prune_channels(model, fraction, *, norm="l1", scope="layer"):
     for group in groups:
         kept[group] = _highest(scores[group], best[group], fraction)
     masks = mask_arithmetic.Masks(
-        (path, _without(m.mask_array(), graph.axes(m.weight), kept))
+        (path, m.mask_array() & graph.kept(m.weight, kept))
         for path, m in weights.items()
     )
     size = sum(mask.size for mask in masks.values())
@@ -157,10 +159,3 @@ def _highest(scores, best, fraction):
     count = mask_arithmetic.active_count(len(scores), fraction)
     others = max(0, count - int(best.sum()))
     return best | mask_arithmetic.top_k(scores, others, among=~best)
-
-
-def _without(mask, axes, kept):
-    mask = mask.copy()
-    for axis, channels in axes:
-        np.moveaxis(mask, axis, -1)[..., ~kept[channels]] = False
-    return mask

@@ -147,7 +147,10 @@ def shuffled(model):
     rng = np.random.default_rng(1)
     for weight in model.weights:
         if len(weight.shape) == 1:
-            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+            values = rng.uniform(0.5, 1.5, weight.shape)
+            if weight.name in ("bias", "beta"):
+                values *= rng.choice([-1, 1], weight.shape)
+            weight.assign(values)
     return model
 
 
@@ -239,6 +242,7 @@ def test_outputs_and_what_is_tied_to_them_stay():
 
 
 @pytest.mark.once
+@pytest.mark.filterwarnings("ignore:Constant channels stay")
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("channels", [True, False])
 def test_graphs_and_masks_at_random(seed, channels):
@@ -254,8 +258,9 @@ def test_graphs_and_masks_at_random(seed, channels):
             sparse,
             {p: random_slices(rng, m) for p, m in get_masks(sparse).items()},
         )
+    removed = channels and keras_snn.sparsity(sparse) > 0
     small = strip(sparse, shrink=True)
-    assert small.count_params() <= before - channels
+    assert small.count_params() <= before - removed
     assert_same_outputs(sparse, small, x)
 
 
@@ -278,10 +283,16 @@ def random_graph(rng):
     for kind in rng.choice(["conv", "norm", "relu", "add", "join", "one"], 8):
         x = any_tensor()
         filters = int(rng.integers(4, 9))
+        groups = 2 if rng.integers(2) and x.shape[-1] % 2 == 0 else 1
         if kind == "conv":
-            x = conv(filters, use_bias=bool(rng.integers(2)))(x)
+            filters -= filters % groups
+            x = conv(filters, groups=groups, use_bias=bool(rng.integers(2)))(x)
         elif kind == "norm":
-            x = layers.BatchNormalization()(x)
+            x = (
+                layers.GroupNormalization(2)(x)
+                if groups == 2
+                else layers.BatchNormalization()(x)
+            )
         elif kind == "relu":
             x = layers.ReLU()(x)
         elif kind == "add":
@@ -330,18 +341,6 @@ def test_a_layer_that_nothing_reads_keeps_one_channel():
     x = [RNG.normal(size=(4, 3)) for _ in range(2)]
     small = strip(sparse, shrink=True)
     assert widths(small) == {"read": 4, "unread": 1, "c": 2}
-    assert_same_outputs(sparse, small, x)
-
-
-def test_filters_that_are_masked_but_read_stay():
-    """They emit their bias."""
-    sparse = sparsify(shuffled(chain()), 0.0)
-    mask = get_masks(sparse)["b/kernel"]
-    mask[..., :3] = False
-    keras_snn.set_masks(sparse, {"b/kernel": mask})
-    x = batch(sparse)
-    small = strip(sparse, shrink=True)
-    assert widths(small)["b"] == 6
     assert_same_outputs(sparse, small, x)
 
 
