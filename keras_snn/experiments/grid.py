@@ -63,6 +63,11 @@ def _values(name, value):
     listed = isinstance(value, list | tuple)
     if TYPES.get(name) is tuple:
         listed = listed and any(isinstance(v, list | tuple) for v in value)
+    if listed and not value:
+        raise ValueError(
+            f"Argument `{name}` must have a value, or a grid has no trials. "
+            f"Received: {name}={value!r}"
+        )
     return [coerced(name, v) for v in (value if listed else [value])]
 
 

@@ -10,7 +10,6 @@ import numbers
 import operator
 
 from keras_snn.arithmetic.masks import check_sparsity
-from keras_snn.checks import check_integer
 from keras_snn.compute.sparse_layer import PAYS
 from keras_snn.datasets import SOURCES
 from keras_snn.experiments.kinds import KINDS
@@ -24,6 +23,28 @@ TABLES = {"method": METHODS, "model": MODELS, "hard": KINDS}
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 COMPUTES = ("masked", "sparse")
+
+
+MOST = 2**31 - 1  # That backends count and draw by.
+
+# What fields and options may be, both ends included, and what only from above.
+RANGES = {
+    "seed": (0, MOST),
+    "epochs": (1, MOST),
+    "batch_size": (1, MOST),
+    "interval": (1, MOST),
+    "weight_decay": (0, 1e30),
+    "rotation": (0, 180),
+    "attack_steps": (1, MOST),
+    "test_attack_steps": (1, MOST),
+    "severity": (1, 6),
+    "el2n_epoch": (1, MOST),
+    "el2n_models": (1, 1000),
+    "snip_images": (1, MOST),
+    "gmp_begin": (0, 1),
+    "gmp_end": (0, 1),
+}
+POSITIVE = {"width": 64, "learning_rate": 1e30}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,7 +78,7 @@ class Trial:
             as many epochs.
         hold_out: Whether the official code's validation part is held out, a
             tenth of the training images. Nothing is chosen by it.
-        width: Factor on the number of channels of every layer, > 0.
+        width: Factor on the number of channels of every layer, in (0, 64].
         seed: Int >= 0, of the weights, the masks and the order of the data.
         epochs: Epochs of training, >= 1; what trains twice does so for this
             many each time.
@@ -203,20 +224,19 @@ class Trial:
 
     def _check_ranges(self):
         check_sparsity(self.sparsity)
-        check_integer(
-            "interval", self.interval, 1, "or masks would never change"
-        )
-        for name in (
-            "epochs",
-            "batch_size",
-            "width",
-            "learning_rate",
-            "attack_steps",
-            "test_attack_steps",
-            "el2n_epoch",
-            "el2n_models",
-        ):
-            _check_positive(name, getattr(self, name))
+        for name, (least, most) in RANGES.items():
+            value = getattr(self, name, least)  # Of other rows: an option.
+            if not least <= value <= most:
+                raise ValueError(
+                    f"Argument `{name}` must be from {least} to {most}, or "
+                    f"it cannot be trained so. Received: {name}={value!r}"
+                )
+        for name, most in POSITIVE.items():
+            if not 0 < getattr(self, name) <= most:
+                raise ValueError(
+                    f"Argument `{name}` must be > 0, and at most {most:g}. "
+                    f"Received: {name}={getattr(self, name)!r}"
+                )
         if not 0 < self.data_ratio <= 1:
             raise ValueError(
                 "Argument `data_ratio` must be in (0, 1], a share of the "
@@ -227,25 +247,10 @@ class Trial:
                 "Argument `attack_eps` must be in (0, 1), in units of pixels "
                 f"in [0, 1], so 8/255. Received: attack_eps={self.attack_eps}"
             )
-        if not 0 <= self.rotation <= 180:
-            raise ValueError(
-                "Argument `rotation` must be in [0, 180], in degrees. "
-                f"Received: rotation={self.rotation}"
-            )
-        if self.severity not in range(1, 7):
-            raise ValueError(
-                "Argument `severity` must be an int from 1 to 6. "
-                f"Received: severity={self.severity!r}"
-            )
         if not all(0 < share < 1 for share in self.milestones):
             raise ValueError(
                 "Argument `milestones` must be shares of training, in (0, 1). "
                 f"Received: milestones={self.milestones}"
-            )
-        if self.seed < 0:
-            raise ValueError(
-                "Argument `seed` must be an int >= 0. "
-                f"Received: seed={self.seed!r}"
             )
         _check_among("precision", self.precision, PRECISIONS)
         _check_among("compute", self.compute, COMPUTES)
@@ -378,11 +383,4 @@ def _check_among(name, value, known):
         raise ValueError(
             f"Argument `{name}` must be one of {sorted(known)}. "
             f"Received: {name}={value!r}"
-        )
-
-
-def _check_positive(name, value):
-    if not value > 0:
-        raise ValueError(
-            f"Argument `{name}` must be > 0. Received: {name}={value!r}"
         )

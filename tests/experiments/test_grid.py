@@ -1,6 +1,12 @@
+import math
+
+import hypothesis
 import pytest
+from hypothesis import strategies
 
 from keras_snn.experiments.grid import trials
+from keras_snn.experiments.trial import TYPES
+from keras_snn.experiments.trial import all_options
 
 pytestmark = pytest.mark.once
 BASE = {
@@ -46,3 +52,35 @@ def test_what_is_misspelt_is_an_error(fields, says):
 def test_what_every_trial_needs_is_missed():
     with pytest.raises(ValueError, match=r"no \['dataset', 'model'\]"):
         trials({"method": "set", "sparsity": 0.5})
+
+
+# Where a field matters: elsewhere it is dropped.
+WHERE = {
+    "attack": {"hard": "adversarial"},
+    "test_attack": {"hard": "adversarial"},
+    "severity": {"hard": "corruption"},
+    "el2n": {"hard": "el2n"},
+    "noise_rate": {"hard": "label_noise"},
+    "snip": {"method": "snip"},
+    "gmp": {"method": "gmp"},
+}
+KINDS_OF = TYPES | {name: type(v) for name, v in all_options().items()}
+NUMERIC = sorted(
+    name for name, kind in KINDS_OF.items() if kind in (int, float)
+)
+ABSURD = [1e20, -1e20, 1e308, 2**70, -1, math.nan, math.inf, "1", [], [1e40]]
+
+
+@hypothesis.settings(max_examples=100, deadline=None, derandomize=True)
+@hypothesis.given(
+    strategies.sampled_from(NUMERIC), strategies.sampled_from(ABSURD)
+)
+def test_no_number_may_be_absurd(name, value):
+    where = [more for prefix, more in WHERE.items() if name.startswith(prefix)]
+    fields = {**BASE, **(where[0] if where else {}), name: value}
+    allowed = name == "learning_rate" and value in (1e20, 2**70)
+    if allowed or (name == "weight_decay" and value in (1e20, 2**70)):
+        return  # A training that comes to nothing is a failure that is kept.
+    with pytest.raises(ValueError, match=f"`{name}`[^\n]*Received") as raised:
+        trials(fields)
+    assert "\n" not in str(raised.value)

@@ -270,7 +270,7 @@ def test_where_trials_run_is_an_option(tmp_path, monkeypatch):
     ("options", "says"),
     [
         ("--sparsity 1.5", "`sparsity` must be in"),
-        ("--epochs 0", "`epochs` must be > 0"),
+        ("--epochs 0", "`epochs` must be from 1"),
         ("--data-dir missing.npz --dataset cifar10", "missing.npz"),
         ("--data-ratio 2", "`data_ratio` must be in"),
         ("--workers 0", "Argument `workers` must be"),
