@@ -10,6 +10,8 @@ import tensorflow as tf
 from keras import ops
 from keras import tree
 from keras.src.backend.common.stateless_scope import in_stateless_scope
+from tensorflow.python.eager.context import context
+from tensorflow.python.eager.execute import execute
 
 COMPILES = True
 ELSEWHERE = "They run on a CPU, and the tensors are elsewhere."
@@ -89,8 +91,10 @@ def call_kernel(kernel, tensors, shape):
     """Run a kernel of the CPU, eagerly or in a graph that XLA does not see.
 
     Args:
-        kernel: has `run(*arrays)`, for contiguous NumPy arrays, of which it
-            fills the last.
+        kernel: has `op`, the name of the op that it is, whose first input is
+            the shape of the result, with -1 for None; and where that is None,
+            `run(*arrays)`, for contiguous NumPy arrays, of which it fills the
+            last.
         tensors: float32 and int32 tensors.
         shape: that of the result; its first size may be None, that of the
             last tensor.
@@ -99,6 +103,26 @@ def call_kernel(kernel, tensors, shape):
         A float32 tensor.
     """
     known = tensors[-1].shape[:1] + shape[1:] if shape[0] is None else shape
+    if kernel.op is None:
+        result = _call_by_numpy(kernel, tensors, shape)
+    else:
+        sizes = tf.constant([-1 if n is None else n for n in shape], tf.int32)
+        result = _call_op(kernel.op, [sizes, *tensors])
+    result.set_shape(known)
+    return result
+
+
+def _call_op(name, tensors):
+    """The float32 result of an op that TensorFlow has no function for."""
+    tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
+    if tf.executing_eagerly():
+        return execute(name.encode(), 1, tensors, None, context())[0]
+    graph = tf.compat.v1.get_default_graph()
+    return graph.create_op(name, tensors, [tf.float32]).outputs[0]
+
+
+def _call_by_numpy(kernel, tensors, shape):
+    """The same by way of Python: with copies, and under its lock."""
 
     def run(*arrays):
         batch = shape if shape[0] is not None else (len(arrays[-1]), *shape[1:])
@@ -106,9 +130,7 @@ def call_kernel(kernel, tensors, shape):
         kernel.run(*arrays, result)
         return result
 
-    result = tf.numpy_function(run, tensors, tf.float32, stateful=False)
-    result.set_shape(known)
-    return result
+    return tf.numpy_function(run, tensors, tf.float32, stateful=False)
 
 
 def _aligned(shape, bytes_=64):

@@ -59,3 +59,9 @@ class Kernel:
         """The address of its XLA handler."""
         module = importlib.import_module("keras_snn.compute.xla_handlers")
         return module.compiled(self.name, self.threaded).address
+
+    @functools.cached_property
+    def op(self):
+        """The name of its TensorFlow op; None where there can be none."""
+        module = importlib.import_module("keras_snn.compute.tensorflow_ops")
+        return module.registered(self.name, self.threaded)
