@@ -48,6 +48,7 @@ GROUPS = {
     "corruptions": Group((), cores=1),
     "el2n": Group(),
     "mask_updates": Group(("jax", "torch"), cores=1),
+    "shrunk": Group(cores=1),
     "sparse_compute": Group(cores=1),
     "training_gradients": Group(),
     "import_time": Group(),
