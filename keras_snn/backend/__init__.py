@@ -7,7 +7,7 @@ class, with the same meaning.
 - `hessian_vector_product(function, tensors, vectors)`: that of its gradient.
 - `jit(function)`: the function, compiled, anew for other shapes.
 - `quick(function)`: the function, without what is slow on a CPU: on JAX see
-  `jax_cpu.py`, and on PyTorch with fewer copies of images.
+  `jax_cpu.py`, and on PyTorch `torch_quick.py`.
 - `COMPILES`: whether `jit` does; that of PyTorch gives the function itself.
 - `held(tensor)`: a constant, laid out to be read many times.
 - `call_kernel(kernel, tensors, shape)`: run compiled code of the CPU.

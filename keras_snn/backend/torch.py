@@ -1,13 +1,11 @@
 """Gradients on PyTorch, which runs eagerly."""
 
-import contextlib
-import functools
-
 import torch
 from keras import ops
 from keras import tree
 from keras.src.backend.common.stateless_scope import in_stateless_scope
-from keras.src.backend.torch import nn as keras_nn
+
+from keras_snn.backend.torch_quick import quick
 
 COMPILES = False
 ELSEWHERE = "They run on a CPU, and the tensors are elsewhere."
@@ -29,8 +27,8 @@ def gradient(function, tensors, has_aux=False):
         tensors beside the scalar. No tensor's `grad` is touched.
     """
     tensors = tree.map_structure(_leaf, tensors)
-    with torch.enable_grad(), _quickly():
-        value = function(tensors)
+    with torch.enable_grad():
+        value = quick(function)(tensors)
     value, aux = value if has_aux else (value, None)
     gradients = _gradients(value, tree.flatten(tensors))
     gradients = tree.pack_sequence_as(tensors, gradients)
@@ -62,17 +60,6 @@ def hessian_vector_product(function, tensors, vectors):
 def jit(function):
     """Return the function: PyTorch code is not compiled."""
     return function
-
-
-def quick(function):
-    """Run a function that computes layers of images with fewer copies."""
-
-    @functools.wraps(function)
-    def quickly(*args):
-        with _quickly():
-            return function(*args)
-
-    return quickly
 
 
 def held(tensor):
@@ -366,57 +353,3 @@ def _gradients(value, tensors, **options):
     return list(
         torch.autograd.grad(value, tensors, materialize_grads=True, **options)
     )
-
-
-@contextlib.contextmanager
-def _quickly():
-    """Lets Keras compute what is of images with fewer copies of them.
-
-    Keras 3.15 copies what a layer convolves or pools with its channels first,
-    and a convolution's result back again: a third of the time of an attack.
-    What it normalises, it goes through three times.
-    """
-    kept = {name: getattr(keras_nn, name) for name in _OF_KERAS}
-    for name in kept:
-        setattr(keras_nn, name, _QUICKER[name])
-    try:
-        yield
-    finally:
-        for name, function in kept.items():
-            setattr(keras_nn, name, function)
-
-
-def _channels_first_view(inputs):
-    if inputs.ndim != 4:
-        return _OF_KERAS["_transpose_spatial_inputs"](inputs)
-    return inputs.permute(0, 3, 1, 2)
-
-
-def _normalized(x, mean, variance, axis, offset=None, scale=None, epsilon=1e-3):
-    """What Keras's `batch_normalization` gives, in one pass over `x`."""
-    given = (mean, variance, axis, offset, scale, epsilon)
-    x, mean, variance = map(ops.convert_to_tensor, (x, mean, variance))
-    factor = torch.rsqrt(variance + epsilon)
-    if scale is not None:
-        factor = factor * ops.convert_to_tensor(scale)
-    # Not in training: where the mean is far from 0, gradients by what is
-    # trained would lose digits.
-    if mean.requires_grad or factor.requires_grad:
-        return _OF_KERAS["batch_normalization"](x, *given)
-    start = -mean * factor
-    if offset is not None:
-        start = start + ops.convert_to_tensor(offset)
-    shape = [1] * x.ndim
-    shape[axis] = -1
-    return torch.addcmul(start.reshape(shape), x, factor.reshape(shape))
-
-
-_QUICKER = {
-    "_transpose_spatial_inputs": _channels_first_view,
-    "batch_normalization": _normalized,
-}
-_OF_KERAS = {
-    name: getattr(keras_nn, name)
-    for name in _QUICKER
-    if hasattr(keras_nn, name)
-}

@@ -447,7 +447,7 @@ def test_keras_copies_no_images():
     assert found == [True]
     assert "contiguous" in inspect.getsource(nn._transpose_spatial_inputs), (
         "Keras copies no longer: `_channels_first_view` of "
-        "backend/torch.py can go"
+        "backend/torch_quick.py can go"
     )
 
 

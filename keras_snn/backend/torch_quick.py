@@ -1,0 +1,153 @@
+"""What Keras 3.15 does on PyTorch more often than it need, done once.
+
+An attack runs a network eleven times a step. Keras copies what a layer
+convolves or pools with its channels first, and a convolution's result back
+again, goes through what it normalises three times, and looks for masks, casts
+and hooks in each call of a layer. Without: the same numbers, but for rounding.
+"""
+
+import functools
+import inspect
+import threading
+
+import torch
+from keras import layers
+from keras import ops
+from keras.src.backend import get_autocast_scope
+from keras.src.backend.torch import nn as keras_nn
+from torch.nn.modules import module
+
+
+def quick(function):
+    """Run a function that calls layers with less work around them."""
+
+    @functools.wraps(function)
+    def with_less_work(*args):
+        _enter(1)
+        try:
+            return function(*args)
+        finally:
+            _enter(-1)
+
+    return with_less_work
+
+
+def _enter(change):
+    """Puts what is quick in its place for the first, and back after the last.
+
+    Threads may be within at once: each of these functions knows when it is not
+    to be taken.
+    """
+    global _within
+    with _LOCK:
+        before, _within = _within, _within + change
+        if 0 in (before, _within):
+            those = _QUICK if _within else _OF_KERAS
+            for (place, name), function in those.items():
+                setattr(place, name, function)
+
+
+def _call(layer, *args, **kwargs):
+    """What calling a layer gives; at once, if nothing is to be done around."""
+    if type(layer) in _PLAIN and len(args) == 1 and kwargs.keys() <= _KNOWN:
+        inputs, training = args[0], kwargs.get("training")
+        given = {"training": training} if _PLAIN[type(layer)] else {}
+        if (
+            None not in given.values()
+            and kwargs.get("mask") is None
+            and _are_plain(inputs if isinstance(inputs, list) else [inputs])
+            and _is_plain(layer)
+        ):
+            return layer.call(inputs, **given)
+    return _OF_KERAS[layers.Layer, "__call__"](layer, *args, **kwargs)
+
+
+def _is_plain(layer):
+    """Whether a call of a layer is one of its method `call`, and no more."""
+    return (
+        layer.built
+        and layer.dtype_policy.name == "float32"
+        and layer.activity_regularizer is None
+        and not layer._remat_mode
+        and get_autocast_scope() is None
+        and not any(getattr(layer, hooks) for hooks in _HOOKS)
+        and not any(getattr(module, f"_global{hooks}") for hooks in _HOOKS)
+    )
+
+
+def _are_plain(tensors):
+    """Whether tensors are such as a layer need not look at, masks and all."""
+    return all(
+        isinstance(tensor, torch.Tensor)
+        and tensor.dtype is torch.float32
+        and not hasattr(tensor, "_keras_mask")
+        for tensor in tensors
+    )
+
+
+def _channels_first_view(inputs):
+    if inputs.ndim != 4:
+        return _OF_KERAS[keras_nn, "_transpose_spatial_inputs"](inputs)
+    return inputs.permute(0, 3, 1, 2)
+
+
+def _normalized(x, mean, variance, axis, offset=None, scale=None, epsilon=1e-3):
+    """What Keras's `batch_normalization` gives, in one pass over `x`."""
+    given = (mean, variance, axis, offset, scale, epsilon)
+    x, mean, variance = map(ops.convert_to_tensor, (x, mean, variance))
+    factor = torch.rsqrt(variance + epsilon)
+    if scale is not None:
+        factor = factor * ops.convert_to_tensor(scale)
+    # Not in training: where the mean is far from 0, gradients by what is
+    # trained would lose digits.
+    if mean.requires_grad or factor.requires_grad:
+        return _OF_KERAS[keras_nn, "batch_normalization"](x, *given)
+    start = -mean * factor
+    if offset is not None:
+        start = start + ops.convert_to_tensor(offset)
+    shape = [1] * x.ndim
+    shape[axis] = -1
+    return torch.addcmul(start.reshape(shape), x, factor.reshape(shape))
+
+
+# Layers whose method `call` does all, and whether that takes `training`.
+_PLAIN = {
+    kind: "training" in inspect.signature(kind.call).parameters
+    for kind in (
+        layers.Activation,
+        layers.Add,
+        layers.AveragePooling2D,
+        layers.BatchNormalization,
+        layers.Concatenate,
+        layers.Conv2D,
+        layers.Dense,
+        layers.DepthwiseConv2D,
+        layers.Dropout,
+        layers.Flatten,
+        layers.GlobalAveragePooling2D,
+        layers.LeakyReLU,
+        layers.MaxPooling2D,
+        layers.ReLU,
+        layers.ZeroPadding2D,
+    )
+}
+_KNOWN = {"training", "mask"}
+_HOOKS = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
+_QUICK = {
+    (keras_nn, "_transpose_spatial_inputs"): _channels_first_view,
+    (keras_nn, "batch_normalization"): _normalized,
+    (layers.Layer, "__call__"): _call,
+}
+_OF_KERAS = {
+    (place, name): getattr(place, name)
+    for place, name in _QUICK
+    if hasattr(place, name)
+}
+_QUICK = {place: _QUICK[place] for place in _OF_KERAS}
+_LOCK = threading.Lock()
+_within = 0
