@@ -141,13 +141,14 @@ def _aligned(shape, bytes_=64):
     return memory[begin : begin + size].view(np.float32).reshape(shape)
 
 
-def differentiable(function, gradients):
+def differentiable(function, gradients, both=None):
     """Tell the gradient of a function that cannot be looked into.
 
     Args:
         function: takes tensors, returns one.
         gradients: for each argument None, or a function of the gradient by
             the result and all arguments that returns that by this one.
+        both: not used, since which gradients are asked for is not known here.
 
     Returns:
         The function, with its gradient.

@@ -81,26 +81,33 @@ def call_kernel(kernel, tensors, shape):
 
     Args:
         kernel: has `run(*arrays)`, for contiguous NumPy arrays, of which it
-            fills the last.
+            fills the last, or the last ones.
         tensors: float32 and int32 tensors.
         shape: that of the result; its first size may be None, that of the
-            last tensor.
+            last tensor. A list, where there are several results.
 
     Returns:
-        A float32 tensor.
+        A float32 tensor, or a list of them.
     """
-    if shape[0] is None:
-        shape = (tensors[-1].shape[0], *shape[1:])
-    if tensors[-1].is_meta:  # Keras asks for the shape alone.
-        return torch.empty(shape, dtype=torch.float32, device="meta")
-    result = torch.empty(shape, dtype=torch.float32, device="cpu")
-    # The arrays share the memory of the tensors.
-    arrays = [t.detach().contiguous().numpy() for t in tensors]
-    kernel.run(*arrays, result.numpy())
-    return result
+    several = isinstance(shape, list)
+    last = tensors[-1]
+    results = [
+        torch.empty(
+            (last.shape[0] if size is None else size, *sizes),
+            dtype=torch.float32,
+            # Where it is "meta", Keras asks for the shape alone.
+            device="meta" if last.is_meta else "cpu",
+        )
+        for size, *sizes in (shape if several else [shape])
+    ]
+    if not last.is_meta:
+        # The arrays share the memory of the tensors.
+        arrays = [t.detach().contiguous().numpy() for t in tensors]
+        kernel.run(*arrays, *(result.numpy() for result in results))
+    return results if several else results[0]
 
 
-def differentiable(function, gradients):
+def differentiable(function, gradients, both=None):
     """Tell the gradient of a function that cannot be looked into.
 
     Args:
@@ -108,6 +115,8 @@ def differentiable(function, gradients):
         gradients: for each argument None, or a function of the gradient by
             the result and all arguments that returns that by this one. It
             runs only where that gradient is asked for.
+        both: None, or a function, as they are, of the first two gradients,
+            quicker where both are asked for. It need not be differentiable.
 
     Returns:
         The function, with its gradient.
@@ -122,6 +131,9 @@ def differentiable(function, gradients):
         @staticmethod
         def backward(context, upstream):
             tensors = context.saved_tensors
+            asked = context.needs_input_grad
+            if both and all(asked[:2]) and not torch.is_grad_enabled():
+                return *both(upstream, *tensors), *(None for _ in asked[2:])
             return tuple(
                 by(upstream, *tensors) if by is not None and asked else None
                 for by, asked in zip(

@@ -25,6 +25,7 @@ from numba import prange
 from keras_snn.compute.vectors import BLOCK
 from keras_snn.compute.vectors import add_dots
 from keras_snn.compute.vectors import add_products
+from keras_snn.compute.vectors import add_products_and_dots
 from keras_snn.compute.vectors import transpose
 from keras_snn.compute.vectors import transpose_back
 
@@ -219,6 +220,27 @@ def _add(lines, at, size, values, index, begin, end, table, packed, by):
         )  # fmt: skip
 
 
+@numba.njit(nogil=True, error_model="numpy", inline="always")
+def _add_both(
+    lines, at, size, values, index, begin, end, table, packed, by, dots, line,
+    line_at,
+):  # fmt: skip
+    """As `_add`, and adds dot products with line[line_at:] to `dots`."""
+    done = 0
+    while done + 64 <= size:
+        add_products_and_dots(
+            64, lines, at + done, values, index, begin, end, table,
+            packed, by + done, dots, line, line_at + done,
+        )  # fmt: skip
+        done += 64
+    while done < size:
+        add_products_and_dots(
+            16, lines, at + done, values, index, begin, end, table,
+            packed, by + done, dots, line, line_at + done,
+        )  # fmt: skip
+        done += 16
+
+
 @jit
 def _forward_tile(geometry, images, begin, by_filter, rows, values, x, y):
     shape = _shape(geometry)
@@ -240,12 +262,16 @@ def _forward_tile(geometry, images, begin, by_filter, rows, values, x, y):
 
 @jit
 def _input_gradient_tile(
-    geometry, images, begin, by_row, filters, values, g, dx
+    geometry, images, begin, by_row, filters, values, g, dx, x, dw
 ):
+    """Writes that of a tile to dx; adds the gradient by weights, if to any."""
     shape = _shape(geometry)
     tile, of_x, of_y = _plan(shape, images)
     packed = _pack(of_y, tile, g, begin, images)
     table = _output_rows(of_y)
+    if dw is not None:
+        packed_x = _pack(of_x, tile, x, begin, images)
+        x_rows = _input_rows(shape, of_x, tile)
     size, channels = of_x.used, shape.channels
     lines = np.empty(BLOCK * size, np.float32)
     for phase in range(of_x.count):
@@ -257,11 +283,18 @@ def _input_gradient_tile(
                 if reads != phase:
                     continue
                 for c in range(first, min(first + BLOCK, channels)):
-                    row = tap * channels + c
-                    _add(
-                        lines, (c - first) * size, size, values, filters,
-                        by_row[row], by_row[row + 1], table, packed, -shift,
-                    )  # fmt: skip
+                    row, at = tap * channels + c, (c - first) * size
+                    if dw is None:
+                        _add(
+                            lines, at, size, values, filters,
+                            by_row[row], by_row[row + 1], table, packed, -shift,
+                        )  # fmt: skip
+                    else:
+                        _add_both(
+                            lines, at, size, values, filters,
+                            by_row[row], by_row[row + 1], table, packed, -shift,
+                            dw, packed_x, x_rows[row] - shift,
+                        )  # fmt: skip
             _unpack(lines, size, dx, places, of_x.before, first, channels)
 
 
@@ -296,6 +329,23 @@ def _tiles(geometry, x):
     return images, _plan(shape, images)[0].images, shape.threads
 
 
+@jit
+def _zeros(dw, parts):
+    """What each part adds up dw in: a single one in dw itself."""
+    if parts == 1:
+        dw[:] = 0
+        return dw.reshape(1, dw.size)
+    return np.zeros((parts, dw.size), np.float32)
+
+
+@jit
+def _add_up(sums, dw):
+    if len(sums) > 1:
+        dw[:] = sums[0]
+        for part in range(1, len(sums)):
+            dw += sums[part]
+
+
 def forward(geometry, by_filter, rows, order, values, x, y):
     """Writes the product with x to y."""
     images, step, _ = _tiles(geometry, x)
@@ -309,8 +359,9 @@ def input_gradient(geometry, by_row, filters, values, g, dx):
     images, step, _ = _tiles(geometry, dx)
     for t in prange(_ceil(images, step)):
         _input_gradient_tile(
-            geometry, images, t * step, by_row, filters, values, g, dx
-        )
+            geometry, images, t * step, by_row, filters, values, g, dx, None,
+            None,
+        )  # fmt: skip
 
 
 def weight_gradient(geometry, by_row, filters, x, g, dw):
@@ -318,20 +369,33 @@ def weight_gradient(geometry, by_row, filters, x, g, dw):
     images, step, threads = _tiles(geometry, x)
     tiles = _ceil(images, step)
     parts = max(min(threads, tiles), 1)
-    sums = np.zeros((parts, dw.size), np.float32)
+    sums = _zeros(dw, parts)
     for part in prange(parts):
         for t in range(part, tiles, parts):
             _weight_gradient_tile(
                 geometry, images, t * step, by_row, filters, x, g, sums[part]
             )
-    dw[:] = sums[0]
-    for part in range(1, parts):
-        dw += sums[part]
+    _add_up(sums, dw)
+
+
+def gradients(geometry, by_row, filters, values, x, g, dx, dw):
+    """Writes both gradients, in one pass over g, which is what takes time."""
+    images, step, threads = _tiles(geometry, x)
+    tiles = _ceil(images, step)
+    parts = max(min(threads, tiles), 1)
+    sums = _zeros(dw, parts)
+    for part in prange(parts):
+        for t in range(part, tiles, parts):
+            _input_gradient_tile(
+                geometry, images, t * step, by_row, filters, values, g, dx, x,
+                sums[part],
+            )  # fmt: skip
+    _add_up(sums, dw)
 
 
 @functools.cache
 def compiled(name, threaded):
-    """One of the three kernels above, compiled when it is first called.
+    """One of the kernels above, compiled when it is first called.
 
     Args:
         name: Its name.

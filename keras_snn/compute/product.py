@@ -80,7 +80,12 @@ def _products(geometry, room, threads):
     numbers = geometry.array(threads)
     kernels = {
         name: native.Kernel(name, threaded=threads > 1)
-        for name in ("forward", "input_gradient", "weight_gradient")
+        for name in (
+            "forward",
+            "input_gradient",
+            "weight_gradient",
+            "gradients",
+        )  # fmt: skip
     }
 
     def of_values_and_x(values, x, *topology):
@@ -114,6 +119,22 @@ def _products(geometry, room, threads):
             (room,),
         )
 
+    def both(up, values, x, *topology):
+        t = Topology(*topology)
+        dx, dw = backend.call_kernel(
+            kernels["gradients"],
+            [
+                ops.convert_to_tensor(numbers),
+                t.by_row,
+                t.filters,
+                values,
+                x,
+                up,
+            ],
+            [(None, *geometry.inputs), (room,)],
+        )
+        return dw, dx
+
     rest = (None,) * len(Topology._fields)
     forward = backend.differentiable(
         of_values_and_x,
@@ -122,6 +143,7 @@ def _products(geometry, room, threads):
             lambda up, values, x, *t: inputs(values, up, *t),
             *rest,
         ),
+        both,
     )
     inputs = backend.differentiable(
         of_values_and_g,

@@ -12,6 +12,7 @@ from numba.core.errors import RequireLiteralValue
 from numba.extending import intrinsic
 
 BLOCK = 16  # Positions and channels that `transpose` turns at once.
+MANY = 8  # Dot products that are summed up at once.
 
 _F32 = ir.FloatType()
 _I32 = ir.IntType(32)
@@ -89,13 +90,66 @@ def add_dots(context, count, out, at, length, a, a_at, b, table, index):
         blocks = builder.sdiv(length, _I64(lanes))
         zeros = [ir.Constant(vector, [0.0] * lanes)] * many
         sums = _loop(builder, _I64(0), blocks, zeros, body)
-        for place, total in zip(places, sums, strict=True):
-            address = builder.gep(out, [place])
-            total = _sum(builder, total, lanes)
-            builder.store(builder.fadd(builder.load(address), total), address)
+        _add_sums(builder, sums, out, at)
         return context.get_dummy_value()
 
     arguments = (count, out, at, length, a, a_at, b, table, index)
+    return types.void(*arguments), generate
+
+
+@intrinsic
+def add_products_and_dots(
+    context, width, out, at, values, index, begin, end, table, source, by,
+    dots, line, line_at,
+):  # fmt: skip
+    """As `add_products`, and besides, for each j, with its vector `source`:
+
+    dots[j] += dot(line[line_at:], source[table[index[j]] + by:]).
+    """
+    lanes = _literal(width)
+
+    def generate(context, builder, signature, arguments):
+        vector = ir.VectorType(_F32, lanes)
+        _, out, at, *of_products, dots, line, line_at = (
+            _pointer(context, builder, kind, argument)
+            for kind, argument in zip(signature.args, arguments, strict=True)
+        )
+        values, index, begin, end, table, source, by = of_products
+        target = _vector_at(builder, out, at, vector)
+        line = builder.load(_vector_at(builder, line, line_at, vector), align=4)
+
+        def several(count):
+            def body(step, total):
+                first = builder.add(begin, builder.mul(step, _I64(count)))
+                products = []
+                for k in range(count):
+                    j = builder.add(first, _I64(k))
+                    value = _splat(
+                        builder, _element(builder, values, j), vector
+                    )
+                    row = _element(builder, table, _element(builder, index, j))
+                    address = _vector_at(
+                        builder, source, builder.add(row, by), vector
+                    )
+                    other = builder.load(address, align=4)
+                    total = _add_product(builder, value, other, total)
+                    products.append(_folded_product(builder, line, other))
+                _add_sums(builder, products, dots, first)
+                return total
+
+            return body
+
+        total = builder.load(target, align=4)
+        steps = builder.sdiv(builder.sub(end, begin), _I64(MANY))
+        total = _loop(builder, _I64(0), steps, total, several(MANY))
+        begin = builder.add(begin, builder.mul(steps, _I64(MANY)))
+        rest = builder.sub(end, begin)
+        total = _loop(builder, _I64(0), rest, total, several(1))
+        builder.store(total, target, align=4)
+        return context.get_dummy_value()
+
+    arguments = (width, out, at, values, index, begin, end)
+    arguments += (table, source, by, dots, line, line_at)
     return types.void(*arguments), generate
 
 
@@ -208,23 +262,47 @@ def _add_product(builder, a, b, total):
     )
 
 
-def _sum(builder, vector, lanes):
-    """The sum of a vector's lanes, halves first."""
-    while lanes > 1:
-        lanes //= 2
-        undefined = ir.Constant(vector.type, ir.Undefined)
-        low, high = (
-            builder.shuffle_vector(
-                vector,
-                undefined,
-                ir.Constant(
-                    ir.VectorType(_I32, lanes), list(range(at, at + lanes))
-                ),
-            )
-            for at in (0, lanes)
+def _folded_product(builder, a, b):
+    """The products of two vectors' lanes, added up to BLOCK lanes."""
+    total = None
+    for at in range(0, a.type.count, BLOCK):
+        lanes = range(at, at + BLOCK)
+        x, y = _shuffled(builder, a, a, lanes), _shuffled(builder, b, b, lanes)
+        total = (
+            builder.fmul(x, y)
+            if total is None
+            else _add_product(builder, x, y, total)
         )
-        vector = builder.fadd(low, high)
-    return builder.extract_element(vector, _I32(0))
+    return total
+
+
+def _add_sums(builder, vectors, out, at):
+    """out[at + k] += sum of the lanes of vector k, of BLOCK; 2**n vectors.
+
+    Halves are added, of two vectors at once until there is but one.
+    """
+    part = BLOCK  # Lanes that are of the same vector.
+    while part > 1:
+        part //= 2
+        low = [k for k in range(2 * BLOCK) if not k & part]
+        if len(vectors) == 1:
+            low = low[: vectors[0].type.count // 2]
+        high = [k + part for k in low]
+        vectors = [
+            builder.fadd(
+                _shuffled(builder, a, b, low), _shuffled(builder, a, b, high)
+            )
+            for a, b in zip(vectors[::2], vectors[1::2] or vectors, strict=True)
+        ]
+    address = _vector_at(builder, out, at, vectors[0].type)
+    sums = builder.fadd(builder.load(address, align=4), vectors[0])
+    builder.store(sums, address, align=4)
+
+
+def _shuffled(builder, a, b, lanes):
+    """The lanes of those numbers, where b's follow a's."""
+    mask = ir.Constant(ir.VectorType(_I32, len(lanes)), list(lanes))
+    return builder.shuffle_vector(a, b, mask)
 
 
 def _transposed(builder, lines):
@@ -242,10 +320,7 @@ def _transposed(builder, lines):
                     + start
                     for lane in range(len(lines))
                 ]
-                mask = ir.Constant(ir.VectorType(_I32, len(lines)), order)
-                turned[target] = builder.shuffle_vector(
-                    lines[a], lines[b], mask
-                )
+                turned[target] = _shuffled(builder, lines[a], lines[b], order)
         lines, half = turned, half // 2
     return lines
 

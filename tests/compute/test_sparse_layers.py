@@ -136,6 +136,29 @@ def test_a_fit_that_asks_for_shapes_first_warns_of_nothing():
     assert not [w for w in caught if "cannot run" in str(w.message)]
 
 
+@pytest.mark.parametrize("case", ["threads", "3x3 stride 2"])
+def test_a_gradient_asked_for_alone(case):
+    shape, layer, _ = CASES[case]
+    layer = type(layer).from_config(layer.get_config())
+    layer.build(shape)
+    state = [v.value for v in layer.non_trainable_variables]
+    bias = layer.bias.value
+
+    def loss(x, values):
+        outputs, _ = layer.stateless_call([values, bias], state, x)
+        return ops.sum(outputs**2)
+
+    x, values = ops.convert_to_tensor(draw(0, *shape)), layer.values.value
+    both = gradient(lambda tensors: loss(*tensors), [x, values])
+    alone = [
+        gradient(lambda x: loss(x, values), x),
+        gradient(lambda values: loss(x, values), values),
+    ]
+    for ours, theirs in zip(both, alone, strict=True):
+        ours, theirs = map(ops.convert_to_numpy, (ours, theirs))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
 def test_no_samples():
     layer = SparseDense(16, 0.8)
     assert layer(np.zeros((0, 24), "float32")).shape == (0, 16)
