@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_snn import backend
 from keras_snn import checks
 from keras_snn.attacks import losses
 from keras_snn.attacks.image_gradient import compiled_image_gradient
@@ -90,8 +91,9 @@ class GradientAttack:
             x: Images, floats in [0, 1], of shape (n, ...).
             y: True classes: integers, of shape (n,) or (n, 1), or one-hot, of
                 shape (n, classes).
-            batch_size: How many images go through the model at once. The last
-                batch is filled up with images of the first.
+            batch_size: How many images go through the model at once. Where
+                code is compiled, on TensorFlow and JAX, a last batch with
+                fewer is filled up, so that nothing is compiled anew.
 
         Returns:
             The attacked images: a float32 array in [0, 1], shaped as `x`.
@@ -113,7 +115,10 @@ class GradientAttack:
         size = min(batch_size, len(x))
         x_adv = np.empty(x.shape, "float32")
         for start in range(0, len(x), size):
-            batch = np.arange(start, start + size) % len(x)
+            end = start + size
+            if not backend.COMPILES:
+                end = min(end, len(x))
+            batch = np.arange(start, end) % len(x)
             images = ops.convert_to_tensor(x[batch], "float32")
             labels = ops.convert_to_tensor(y[batch], "float32")
             changed = self._attack(
