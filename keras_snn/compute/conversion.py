@@ -23,7 +23,7 @@ from keras_snn.masking.sparse_model import around
 from keras_snn.masking.weight_owners import weight_owners
 
 POLICIES = ("auto", "measured", "all")
-SMALL = 1 << 14  # Weights: below, a call costs more than it saves.
+SMALL = 1 << 14  # Multiplications: below, a call costs more than it saves.
 # Regularizers to which zeros add nothing, and that look at no shape.
 SUMS = (
     type(None),
@@ -55,12 +55,14 @@ def to_sparse(model, policy="auto", *, batch_size=32):
     Args:
         model: A Functional or Sequential model with masks, as `sparsify` makes
             it. It stays as it is; compile what is returned.
-        policy: Which layers become sparse. `"auto"`: those of at least 16384
-            weights and a sparsity of 0.7. `"measured"`: those of a sparsity of
-            0.7 whose training step, timed here layer by layer, is faster when
-            sparse; that takes seconds a layer, and is for a machine that does
-            nothing else. `"all"`: all that can. `keras_snn.summary` shows
-            which did, and why the others did not.
+        policy: Which layers become sparse. `"auto"`: those of a sparsity of
+            0.7 that, dense, multiply at least 16384 times for a vector or an
+            image: weights, times pixels of the output where they convolve.
+            `"measured"`: those of a sparsity of 0.7 whose training step, timed
+            here layer by layer, is faster when sparse; that takes seconds a
+            layer, and is for a machine that does nothing else. `"all"`: all
+            that can. `keras_snn.summary` shows which did, and why the others
+            did not.
         batch_size: Int >= 1, of the step that `"measured"` times.
 
     Returns:
@@ -101,8 +103,8 @@ def to_sparse(model, policy="auto", *, batch_size=32):
         raise ValueError(
             "A model computes sparse if one of its layers can: Dense or "
             "Conv2D, channels last, without groups, dilation or constraints, "
-            f"and, by the policy 'auto', of at least {SMALL} weights and a "
-            f"sparsity of {PAYS}, or, by 'measured', of that and faster. "
+            f"and, by the policy 'auto', of at least {SMALL} multiplications "
+            f"and a sparsity of {PAYS}, or, by 'measured', of that and faster. "
             f"Received: {model.name!r}, which has none, "
             f"and {policy=!r}: {reasons}"
         )
@@ -211,8 +213,8 @@ def _why_masked(masked, policy, batch_size):
         return None
     shape = layer.get_build_config()["input_shape"][1:]
     measured = policy == "measured" and None not in shape
-    if not measured and masked.size < SMALL:
-        return f"slower: fewer than {SMALL} weights"
+    if not measured and masked.size * _pixels(layer, shape) < SMALL:
+        return f"slower: fewer than {SMALL} multiplications"
     if masked.active_count() > (1 - PAYS) * masked.size:
         return f"slower: a sparsity below {PAYS}"
     if not measured:
@@ -220,6 +222,13 @@ def _why_masked(masked, policy, batch_size):
     sparse = _sparse(layer, masked.active_count())
     ratio = timing.speedup(_again(layer), sparse, shape, batch_size)
     return None if ratio > 1 else f"slower: {ratio:.2f} of dense speed"
+
+
+def _pixels(layer, input_shape):
+    """How often an image meets each weight; 1 where that is not known."""
+    if isinstance(layer, layers.Dense) or None in input_shape:
+        return 1
+    return math.prod(layer.compute_output_shape((None, *input_shape))[1:-1])
 
 
 def _sparse(layer, count):

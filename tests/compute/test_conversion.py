@@ -209,7 +209,7 @@ def test_where_it_pays(tmp_path):
     keras_snn.summary(sparse, print_fn=lines.append, line_length=100)
     (line,) = [each for each in lines[0].split("\n") if "large/kernel" in each]
     assert "sparse" in line
-    reason = "slower: fewer than 16384 weights: small/kernel"
+    reason = "slower: fewer than 16384 multiplications: small/kernel"
     assert f"Computed masked:\n  {reason}\n" in lines[0]
     sparse.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -221,6 +221,22 @@ def test_where_it_pays(tmp_path):
     )
     for path, mask in keras_snn.get_masks(small).items():
         np.testing.assert_array_equal(mask, keras_snn.get_masks(loaded)[path])
+
+
+def test_few_weights_pay_on_many_pixels():
+    def convolving(pixels):
+        return keras_snn.sparsify(
+            keras.Sequential(
+                [keras.Input((pixels, pixels, 8)), layers.Conv2D(8, 3)]
+            ),
+            0.8,
+        )
+
+    (kind,) = kinds(keras_snn.to_sparse(convolving(8))).values()
+    assert kind is SparseConv2D
+    for pixels in (7, None):  # 5 * 5 * 576 multiplications; not known.
+        with pytest.raises(ValueError, match="fewer than 16384 multip"):
+            keras_snn.to_sparse(convolving(pixels))
 
 
 def test_stripped_of_all_that_is_ours(masked):
