@@ -8,6 +8,7 @@ class, with the same meaning.
 - `jit(function)`: the function, compiled, anew for other shapes.
 - `quick(function)`: the function, without what is slow on a CPU: on JAX see
   `jax_cpu.py`, and on PyTorch `torch_quick.py`.
+- `quickly()`: a context of the latter, which does nothing elsewhere.
 - `COMPILES`: whether `jit` does; that of PyTorch gives the function itself.
 - `held(tensor)`: a constant, laid out to be read many times.
 - `call_kernel(kernel, tensors, shape)`: run compiled code of the CPU.
@@ -42,6 +43,7 @@ if keras.backend.backend() == "tensorflow":
     from keras_snn.backend.tensorflow import masked_to_train
     from keras_snn.backend.tensorflow import no_kernels
     from keras_snn.backend.tensorflow import quick
+    from keras_snn.backend.tensorflow import quickly
     from keras_snn.backend.tensorflow import repeat
     from keras_snn.backend.tensorflow import replicas
     from keras_snn.backend.tensorflow import slots
@@ -61,6 +63,7 @@ elif keras.backend.backend() == "jax":
     from keras_snn.backend.jax import masked_to_train
     from keras_snn.backend.jax import no_kernels
     from keras_snn.backend.jax import quick
+    from keras_snn.backend.jax import quickly
     from keras_snn.backend.jax import repeat
     from keras_snn.backend.jax import replicas
     from keras_snn.backend.jax import slots
@@ -79,10 +82,11 @@ elif keras.backend.backend() == "torch":
     from keras_snn.backend.torch import map_batch
     from keras_snn.backend.torch import masked_to_train
     from keras_snn.backend.torch import no_kernels
-    from keras_snn.backend.torch import quick
     from keras_snn.backend.torch import repeat
     from keras_snn.backend.torch import replicas
     from keras_snn.backend.torch import slots
+    from keras_snn.backend.torch_quick import quick
+    from keras_snn.backend.torch_quick import quickly
 else:
     raise ImportError(
         "The Keras backend must be tensorflow, jax or torch, or there are no "
@@ -105,6 +109,7 @@ __all__ = [
     "masked_to_train",
     "no_kernels",
     "quick",
+    "quickly",
     "repeat",
     "replicas",
     "slots",

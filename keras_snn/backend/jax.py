@@ -16,6 +16,7 @@ from keras_snn.backend.jax_cpu import quick
 
 COMPILES = True
 ELSEWHERE = "They run on a CPU, and the tensors are elsewhere."
+quickly = contextlib.nullcontext  # See PyTorch, where Keras does more.
 
 
 def gradient(function, tensors, has_aux=False):

@@ -5,7 +5,7 @@ from keras import ops
 from keras import tree
 from keras.src.backend.common.stateless_scope import in_stateless_scope
 
-from keras_snn.backend.torch_quick import quick
+from keras_snn.backend.torch_quick import quickly
 
 COMPILES = False
 ELSEWHERE = "They run on a CPU, and the tensors are elsewhere."
@@ -27,8 +27,8 @@ def gradient(function, tensors, has_aux=False):
         tensors beside the scalar. No tensor's `grad` is touched.
     """
     tensors = tree.map_structure(_leaf, tensors)
-    with torch.enable_grad():
-        value = quick(function)(tensors)
+    with torch.enable_grad(), quickly():
+        value = function(tensors)
     value, aux = value if has_aux else (value, None)
     gradients = _gradients(value, tree.flatten(tensors))
     gradients = tree.pack_sequence_as(tensors, gradients)

@@ -6,7 +6,7 @@ again, goes through what it normalises three times, and looks for masks, casts
 and hooks in each call of a layer. Without: the same numbers, but for rounding.
 """
 
-import functools
+import contextlib
 import inspect
 import threading
 
@@ -18,26 +18,30 @@ from keras.src.backend.torch import nn as keras_nn
 from torch.nn.modules import module
 
 
-def quick(function):
-    """Run a function that calls layers with less work around them."""
-
-    @functools.wraps(function)
-    def with_less_work(*args):
-        _enter(1)
-        try:
-            return function(*args)
-        finally:
-            _enter(-1)
-
-    return with_less_work
-
-
-def _enter(change):
-    """Puts what is quick in its place for the first, and back after the last.
+@contextlib.contextmanager
+def quickly():
+    """Lets Keras call layers with less work around them, but while it compiles.
 
     Threads may be within at once: each of these functions knows when it is not
     to be taken.
     """
+    if torch.compiler.is_compiling():
+        yield
+        return
+    _enter(1)
+    try:
+        yield
+    finally:
+        _enter(-1)
+
+
+def quick(function):
+    """Run a function that calls layers with less work around them."""
+    return quickly()(function)
+
+
+def _enter(change):
+    """Put what is quick in its place for the first, and back after the last."""
     global _within
     with _LOCK:
         before, _within = _within, _within + change

@@ -9,11 +9,14 @@ In training, TensorFlow and PyTorch set the stored weight itself to 0 there, and
 compute with it: see `masked_to_train` of the backends.
 """
 
+import contextlib
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_snn.backend import masked_to_train
+from keras_snn.backend import quickly
 from keras_snn.masking import keras_private
 from keras_snn.masking.masked_weight import MaskedWeight
 from keras_snn.masking.nonzero_layer import check_no_nonzeros
@@ -201,7 +204,10 @@ class MaskedLayer(keras.layers.Wrapper):
                 active = self.tap(masked, active)
             values[id(masked.weight)] = active
         state = [(v, values[id(v)]) for v in self._state()]
-        with keras.StatelessScope(state, collect_losses=True) as scope:
+        # Where all is dense, it rounds as without the wrapper.
+        context = quickly() if self._nonzero else contextlib.nullcontext()
+        scope = keras.StatelessScope(state, collect_losses=True)
+        with scope, context:
             outputs = self.layer(inputs, *args, **kwargs)
         for variable, before in state:
             after = scope.get_current_value(variable)

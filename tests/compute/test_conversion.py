@@ -239,6 +239,31 @@ def test_few_weights_pay_on_many_pixels():
             keras_snn.to_sparse(convolving(pixels))
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "torch", reason="Keras copies on PyTorch alone"
+)
+def test_keras_copies_no_images_where_layers_compute_sparse():
+    from keras.src.backend.torch import nn
+
+    found = []
+
+    class Look(layers.Layer):
+        def call(self, inputs):
+            turned = nn._transpose_spatial_inputs(inputs)
+            found.append(turned.data_ptr() == inputs.data_ptr())
+            return inputs
+
+    masked = keras_snn.sparsify(
+        keras.Sequential([keras.Input((8, 8, 8)), Look(), layers.Conv2D(8, 3)]),
+        0.8,
+    )
+    sparse = keras_snn.to_sparse(masked)
+    for model, expected in ((masked, False), (sparse, True)):
+        found.clear()
+        model(np.ones((2, 8, 8, 8), "float32"))
+        assert found == [expected]
+
+
 def test_stripped_of_all_that_is_ours(masked):
     sparse = keras_snn.to_sparse(masked, "all")
     expected = outputs_of(sparse)
