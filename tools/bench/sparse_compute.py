@@ -15,7 +15,8 @@ from tools.bench import networks
 from tools.bench import plain_torch
 from tools.bench import results
 
-BATCHES = 4  # A round.
+# A round: enough that what a call of `fit` takes by itself is no part of it.
+BATCHES = {"mlp": 32, "resnet18": 4, "vgg16": 4}
 PAIRS = 7, 3
 NETWORKS = {
     "mlp": networks.mlp,
@@ -43,11 +44,12 @@ def sparse_model(network, width, sparsity):
     )
 
 
-def runs(model, batch_size):
+def runs(model, network, batch_size):
     """Functions that train on a round of batches, and that predict it."""
-    x, _ = networks.samples(model.input_shape[1:], BATCHES * batch_size)
+    batches = frame.pick(BATCHES[network], 4)
+    x, _ = networks.samples(model.input_shape[1:], batches * batch_size)
     return {
-        "fit": networks.fits(model, batch_size, BATCHES),
+        "fit": networks.fits(model, batch_size, batches),
         "predict": lambda: model.predict(x, batch_size, verbose=0),
     }
 
@@ -57,8 +59,8 @@ def over_dense(network, width, sparsity, batch_size, what):
     dense = networks.compiled(NETWORKS[network](width))
     sparse = sparse_model(network, width, sparsity)
     return frame.in_turn(
-        runs(sparse, batch_size)[what],
-        runs(dense, batch_size)[what],
+        runs(sparse, network, batch_size)[what],
+        runs(dense, network, batch_size)[what],
         frame.pick(*PAIRS),
     )
 
@@ -90,10 +92,11 @@ def over_sparselab(width, sparsity, batch_size):
         layers.append(sparselab.SparseLinear(inputs, width, sparsity=sparsity))
         layers.append(nn.ReLU())
     theirs = nn.Sequential(*layers, nn.Linear(width, networks.CLASSES))
-    x, y = networks.samples((784,), BATCHES * batch_size)
+    batches = frame.pick(BATCHES["mlp"], 4)
+    x, y = networks.samples((784,), batches * batch_size)
     ours = sparse_model("mlp", width, sparsity)
     return frame.in_turn(
-        runs(ours, batch_size)["fit"],
+        runs(ours, "mlp", batch_size)["fit"],
         plain_torch.trains(theirs, x, y, batch_size),
         frame.pick(*PAIRS),
     )
@@ -177,8 +180,8 @@ def main():
         for sparsity in chosen.sparsity:
             sparse = sparse_model(network, width, sparsity)
             for what in ("fit", "predict"):
-                of_dense = runs(dense, batch_size)[what]
-                of_sparse = runs(sparse, batch_size)[what]
+                of_dense = runs(dense, network, batch_size)[what]
+                of_sparse = runs(sparse, network, batch_size)[what]
                 ratios = frame.in_turn(of_dense, of_sparse, chosen.pairs)
                 found = results.shown(frame.summarized(ratios))
                 print(
