@@ -135,10 +135,8 @@ def differentiable(function, gradients, both=None):
             if both and all(asked[:2]) and not torch.is_grad_enabled():
                 return *both(upstream, *tensors), *(None for _ in asked[2:])
             return tuple(
-                by(upstream, *tensors) if by is not None and asked else None
-                for by, asked in zip(
-                    gradients, context.needs_input_grad, strict=True
-                )
+                by(upstream, *tensors) if by is not None and wanted else None
+                for by, wanted in zip(gradients, asked, strict=True)
             )
 
     return Known.apply

@@ -38,7 +38,8 @@ class Kernel:
     """One of the kernels of `kernels.py`, compiled when it first runs.
 
     Attributes:
-        name: `"forward"`, `"input_gradient"` or `"weight_gradient"`.
+        name: `"forward"`, `"input_gradient"`, `"weight_gradient"` or, of both
+            at once, `"gradients"`.
         threaded: Whether it runs on Numba's threads.
     """
 
@@ -46,7 +47,7 @@ class Kernel:
     threaded: bool
 
     def run(self, *arrays):
-        """Runs it on contiguous NumPy arrays, of which it fills the last."""
+        """Runs it on contiguous NumPy arrays; it fills the last or last two."""
         self._compiled(*(array.reshape(-1) for array in arrays))
 
     @functools.cached_property

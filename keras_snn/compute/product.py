@@ -85,7 +85,7 @@ def _products(geometry, room, threads):
             "input_gradient",
             "weight_gradient",
             "gradients",
-        )  # fmt: skip
+        )
     }
 
     def of_values_and_x(values, x, *topology):

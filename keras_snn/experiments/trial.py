@@ -24,7 +24,6 @@ TABLES = {"method": METHODS, "model": MODELS, "hard": KINDS}
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 COMPUTES = ("masked", "sparse")
 
-
 MOST = 2**31 - 1  # That backends count and draw by.
 
 # What fields and options may be, both ends included, and what only from above.

@@ -65,6 +65,25 @@ def over_dense(network, width, sparsity, batch_size, what):
     )
 
 
+def over_quick_dense(network, width, sparsity, batch_size):
+    """Ratios of the time of `fit`, over dense with as little around layers."""
+    from keras_snn.backend import quickly
+
+    dense = networks.compiled(NETWORKS[network](width))
+    train = runs(dense, network, batch_size)["fit"]
+
+    def train_quickly():
+        with quickly():
+            train()
+
+    sparse = sparse_model(network, width, sparsity)
+    return frame.in_turn(
+        runs(sparse, network, batch_size)["fit"],
+        train_quickly,
+        frame.pick(*PAIRS),
+    )
+
+
 def attacked(network, width, sparsity, batch_size):
     """Ratios of the time of a step of adversarial training, PGD-10."""
     from keras_snn.attacks import PGD
@@ -130,6 +149,18 @@ def cases():
             ),
             peer="keras",
             goal=1 / NETWORKS_FACTOR if full else None,
+        )
+        yield frame.Case(
+            f"{title} of width 0.25 at 0.9, fit",
+            functools.partial(over_dense, network, 0.25, 0.9, 64, "fit"),
+            peer="keras",
+            goal=1 / NETWORKS_FACTOR,
+        )
+        yield frame.Case(
+            f"{title} of width 0.25 at 0.9, fit, dense called quickly, too",
+            functools.partial(over_quick_dense, network, 0.25, 0.9, 64),
+            peer="keras",
+            goal=1 / NETWORKS_FACTOR,
         )
     for width_of_images, batch_size in ((0.25, 64), (0.5, 32)):
         yield frame.Case(
