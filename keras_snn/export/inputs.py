@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_snn.export.precision import in_float32
+
 ROWS = 4  # Of samples that are drawn.
 
 
@@ -107,8 +109,9 @@ def batches(signature, arrays):
 
 
 def outputs(model, arrays):
-    """The Keras model's outputs, by the names that the file gives them."""
-    given = model(packed(model, arrays), training=False)
+    """The Keras model's outputs in float32, by the names the file gives."""
+    with in_float32(model):
+        given = model(packed(model, arrays), training=False)
     if not isinstance(given, dict):
         given = {
             f"output_{index}": output

@@ -20,6 +20,7 @@ from keras_snn.checks import check_integer
 from keras_snn.conversion import strip
 from keras_snn.export import inputs
 from keras_snn.export import proof
+from keras_snn.export.precision import in_float32
 from keras_snn.export.report import ExportReport
 from keras_snn.export.running import quiet
 from keras_snn.export.sizes import sizes
@@ -52,7 +53,8 @@ def export_onnx(
     Keras converts (`model.export(format="onnx")`), with tf2onnx on TensorFlow,
     torch.onnx on PyTorch, and jax2onnx on JAX. The file is run with ONNX
     Runtime, and its outputs are compared with the model's, before it appears
-    at `path`; on any error, `path` stays as it was. Kernels are stored dense:
+    at `path`; on any error, `path` stays as it was. Layers of mixed precision
+    are written as they compute in float32. Kernels are stored dense:
     the file is as large as that of a dense model, smaller once compressed, and
     no faster. Channels that are removed make it both: see
     `strip(model, shrink=True)`.
@@ -158,7 +160,7 @@ def _convert(model, signature, file):
     options = {"input_signature": [inputs.packed(model, specs)]}
     logging.disable(logging.WARNING)
     try:
-        with quiet(), warnings.catch_warnings():
+        with in_float32(model), quiet(), warnings.catch_warnings():
             # Those of the converters, on their own code.
             warnings.simplefilter("ignore")
             model.export(str(file), format="onnx", verbose=False, **options)

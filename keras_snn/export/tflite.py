@@ -46,7 +46,8 @@ def export_tflite(
     The file is run with ai-edge-litert, and its outputs are compared with the
     model's, before it appears at `path`; on any error, `path` stays as it was.
     TensorFlow converts; on JAX and torch a process of its own does that, which
-    takes as long as importing TensorFlow does.
+    takes as long as importing TensorFlow does. Layers of mixed precision are
+    written, and compared, as they compute in float32.
 
     Sparse encoding gives a smaller file. A faster one it gives where XNNPACK,
     LiteRT's code for CPUs, computes sparse: 1x1 convolutions with more than 2/3

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from keras_snn.export import inputs
+from keras_snn.export.precision import in_float32
 from keras_snn.export.running import quiet
 from keras_snn.extras import missing
 from keras_snn.masking.keras_private import flattened_layers
@@ -61,14 +62,15 @@ def convert(model, signature, files, folder, representative=None):
     Raises:
         RuntimeError: If the model cannot be converted.
     """
-    if keras.backend.backend() == "tensorflow":
-        try:
-            with quiet():
-                _convert(model, signature, files, representative)
-        except Exception as error:
-            raise _failure(model, _reason(error)) from error
-    else:
-        _convert_elsewhere(model, signature, files, folder, representative)
+    with in_float32(model):
+        if keras.backend.backend() == "tensorflow":
+            try:
+                with quiet():
+                    _convert(model, signature, files, representative)
+            except Exception as error:
+                raise _failure(model, _reason(error)) from error
+        else:
+            _convert_elsewhere(model, signature, files, folder, representative)
 
 
 def _convert(model, signature, files, representative):

@@ -71,6 +71,15 @@ def test_file_gives_the_models_outputs_and_keeps_its_zeros(
     assert path.stat().st_size == report.size
 
 
+@converts
+def test_mixed_precision_is_written_in_float32(tmp_path):
+    layer = layers.Dense(3, dtype="mixed_bfloat16")
+    model = keras.Sequential([keras.Input((8,)), layer])
+    report = keras_snn.export_onnx(model, tmp_path / "model.onnx", runs=0)
+    assert report.max_difference < 1e-5
+    assert layer.dtype_policy.name == "mixed_bfloat16"
+
+
 def test_what_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"backend needs onnx, .*pip install"):

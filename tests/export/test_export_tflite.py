@@ -574,10 +574,21 @@ def test_recurrent_layers_need_a_batch_size(tmp_path):
 @here
 def test_other_dtypes_are_refused(tmp_path):
     with pytest.raises(RuntimeError, match="in float32 only"):
-        export_tflite(
-            dense_net(8, dtype="mixed_bfloat16"), tmp_path / "model.tflite"
-        )
+        export_tflite(dense_net(8, dtype="bfloat16"), tmp_path / "model.tflite")
     assert not [*tmp_path.iterdir()]
+
+
+@here
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_is_written_in_float32(policy, tmp_path):
+    dense, path = dense_net(8, 3, dtype=policy), tmp_path / "model.tflite"
+    report = export_tflite(keras_snn.sparsify(dense, 0.8), path, runs=0)
+    assert report.sparse_tensors == 2
+    assert report.max_difference < 1e-5
+    x = np.random.default_rng(0).random((4, 64), "float32")
+    w, _, v, _ = dense.get_weights()
+    np.testing.assert_allclose(run(path, x), x @ w @ v, atol=1e-5)
+    assert {layer.dtype_policy.name for layer in dense.layers} == {policy}
 
 
 class Subclassed(keras.Model):
