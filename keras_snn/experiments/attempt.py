@@ -171,7 +171,7 @@ def _trained(trial, store, config, view):
     those = devices.Devices(config.devices)
     with _policy(trial.precision):
         with those.scope():
-            model, trainer = build(as_trained, *parts[0], trained)
+            model, trainer = build(as_trained, *parts[0], checkpoint, trained)
         train(as_trained, trainer, parts, checkpoint, callbacks, those)
     logits = trainer.predict(parts[2].x, batch_size=256, verbose=0)
     evaluated = {"clean_accuracy": _accuracy(logits, parts[2].y)}

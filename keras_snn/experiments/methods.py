@@ -41,7 +41,8 @@ class Method(Row):
             twice.
         prune: Called once before training, as
             `prune(model, trial, x, y, trained)`: a batch of data, and the
-            trained dense weights where `from_dense`.
+            trained dense weights where `from_dense`. Training that goes on
+            from a checkpoint has its masks from there.
         batch: Called with the trial: how many images that batch has. Defaults
             to as many as a batch of training.
         callbacks: Called with the trial and its training data as

@@ -14,13 +14,16 @@ from keras_snn.flops import training_flops
 from keras_snn.masking.mask_state import masked_weights
 
 
-def build(trial, x, y, trained=None):
+def build(trial, x, y, checkpoint, trained=None):
     """The network of a trial, pruned, and the compiled model that `fit` trains.
+
+    Both are as the checkpoint has them, if there is one.
 
     Args:
         trial: The `Trial`.
         x: Training images.
         y: Their classes.
+        checkpoint: An `EpochCheckpoint`.
         trained: The weights of the trained dense network, for what prunes it.
 
     Returns:
@@ -38,12 +41,16 @@ def build(trial, x, y, trained=None):
             wrapper=method.wrapper,
         )
     trainer = _compiled(trial, model, len(x))
-    draw = np.random.default_rng(trial.seed)
-    batch = draw.permutation(len(x))[: method.batch(trial)]
-    method.prune(trainer, trial, x[batch], y[batch], trained)
-    if trial.compute == "sparse":
+    sparse = trial.compute == "sparse"
+    # Which variables a sparse layer has depends on its mask: prune it first.
+    if sparse or not checkpoint.resume(trainer):
+        draw = np.random.default_rng(trial.seed)
+        batch = draw.permutation(len(x))[: method.batch(trial)]
+        method.prune(trainer, trial, x[batch], y[batch], trained)
+    if sparse:
         model = to_sparse(model)
         trainer = _compiled(trial, model, len(x))
+        checkpoint.resume(trainer)
     return model, trainer
 
 
@@ -82,21 +89,20 @@ def optimizer(trial, steps_per_epoch):
 
 
 def train(trial, trainer, parts, checkpoint, callbacks=(), devices=None):
-    """Fits a network to the end, from the checkpoint if there is one.
+    """Fits a network to the end, from the checkpoint that it was built from.
 
     Args:
         trial: The `Trial`.
         trainer: The compiled model, as `build` made it.
         parts: Training, validation and test images, float32.
-        checkpoint: An `EpochCheckpoint`.
+        checkpoint: The `EpochCheckpoint` that `build` was given.
         callbacks: Further ones; the last that are called.
         devices: The `Devices` that share each batch. Defaults to one.
     """
     (x, y), validation, _ = parts
     method = METHODS[trial.method]
     devices = devices or Devices()
-    with devices.scope():
-        done = checkpoint.resume(trainer)
+    done = len(checkpoint.rows)
     flip = datasets.SOURCES[trial.dataset].flip
     batches = datasets.augmented(
         x,

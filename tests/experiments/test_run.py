@@ -99,7 +99,17 @@ class KilledError(BaseException):
 @pytest.mark.parametrize(
     "method", ["set", pytest.param("lth", marks=pytest.mark.once)]
 )
-def test_a_killed_trial_goes_on_to_the_same_weights(tmp_path, method, trial_of):
+def test_a_killed_trial_goes_on_to_the_same_weights(
+    tmp_path, method, trial_of, monkeypatch
+):
+    pruned, row = [], METHODS[method]
+    monkeypatch.setitem(
+        METHODS,
+        method,
+        dataclasses.replace(
+            row, prune=lambda *given: pruned.append(row.prune(*given))
+        ),
+    )
     hard = "none" if METHODS[method].from_dense else "adversarial"
     this = trial_of(method, hard=hard)
     run_trial(this, tmp_path / "whole", say=quiet)
@@ -121,6 +131,7 @@ def test_a_killed_trial_goes_on_to_the_same_weights(tmp_path, method, trial_of):
     lines = []
     resumed = run_trial(this, tmp_path / "killed", say=lines.append)
     assert len(seen) == runs
+    assert len(pruned) == 2  # Of the whole one and the killed one, not again.
     assert [x for x in lines if "epoch" in x][0].strip().startswith("epoch 3/3")
     for a, b in zip(
         weights_of(this, tmp_path / "whole"),
