@@ -47,6 +47,8 @@ class Method(Row):
             to as many as a batch of training.
         callbacks: Called with the trial and its training data as
             `callbacks(trial, x, y)`; gives what changes masks during fit.
+        check: Called with each trial of the method, as it is made; raises a
+            ValueError if its options make no sense.
 
     Example:
 
@@ -68,6 +70,7 @@ class Method(Row):
     prune: Callable = lambda model, trial, x, y, trained: None
     batch: Callable = lambda trial: trial.batch_size
     callbacks: Callable = lambda trial, x, y: []
+    check: Callable = lambda trial: None
 
 
 def _snip(model, trial, x, y, trained):
@@ -103,6 +106,15 @@ def _lth(model, trial, x, y, trained):
     ticket.remember(model)
     masked_layers(model)[0].layer.set_weights(trained)
     ticket.rewind(model, trial.sparsity)
+
+
+def _check_gmp(trial):
+    if trial.gmp_begin >= trial.gmp_end:
+        raise ValueError(
+            "Option `gmp_begin` must be less than `gmp_end`, or GMP ends "
+            "before it begins. Received: "
+            f"gmp_begin={trial.gmp_begin}, gmp_end={trial.gmp_end}"
+        )
 
 
 def _gmp(trial, x, y):
@@ -156,6 +168,7 @@ METHODS = {
         "#009E73",
         "^",
         callbacks=_gmp,
+        check=_check_gmp,
         fields=UPDATED,
         options={"gmp_begin": 0.1, "gmp_end": 0.8},
     ),

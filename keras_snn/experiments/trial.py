@@ -183,6 +183,7 @@ class Trial:
                 object.__setattr__(self, unused, getattr(Trial, unused))
         object.__setattr__(self, "options", self._own_options())
         self._check_ranges()
+        METHODS[self.method].check(self)
         KINDS[self.hard].check(self)
         if self.data_ratio == 1:  # Steps are equal as it is.
             object.__setattr__(self, "equal_steps", False)

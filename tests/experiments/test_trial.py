@@ -213,6 +213,13 @@ def test_options_of_kinds_that_make_no_sense():
         trial(hard="vog", el2n_epoch=1)
 
 
+@pytest.mark.parametrize("options", [{"gmp_begin": 0.8}, {"gmp_end": 0.0}])
+def test_gmp_begins_before_it_ends(options):
+    with pytest.raises(ValueError, match="must be less.*Received: gmp_begin="):
+        trial(method="gmp", options=options)
+    assert trial(method="set", options=options) == trial()
+
+
 def test_a_trial_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         trial().sparsity = 0.5
