@@ -13,15 +13,15 @@ from keras_snn.choosing.at_random import random_masks
 from keras_snn.choosing.by_score import masks_by_score
 from keras_snn.compute.conversion import to_dense
 from keras_snn.compute.conversion import to_sparse
+from keras_snn.masking.in_use import give_up
 from keras_snn.masking.mask_state import masked_layers
 from keras_snn.masking.mask_state import masked_weights
 from keras_snn.masking.masked_layer import MaskedLayer
+from keras_snn.masking.masked_layer import check_unmasked
 from keras_snn.masking.selection import chosen_owners
 from keras_snn.masking.set_masks import set_masks
 from keras_snn.masking.sparse_model import SparseModel
 from keras_snn.masking.sparse_model import around
-from keras_snn.masking.sparse_model import give_up
-from keras_snn.masking.sparse_model import holder_of
 from keras_snn.masking.trained import looks_trained
 from keras_snn.masking.weight_owners import weight_owners
 from keras_snn.xnnpack import ENOUGH
@@ -289,20 +289,7 @@ def _check_wrappable(model):
             "the shapes of its weights: give it an `Input`, or call it on a "
             f"batch. Received: {model.name!r}, not yet built"
         )
-    if masked_layers(model):
-        raise ValueError(
-            "A model that has masks cannot be wrapped once more; change its "
-            "masks with `set_masks`, or take them off with `strip`. "
-            f"Received: {model.name!r}, which has masks"
-        )
-    holder = holder_of(model)
-    if holder is not None:
-        raise ValueError(
-            "Weights have one mask, or two sparse models would undo each "
-            "other's: `strip` the one before, or make a copy with "
-            "`keras.models.clone_model`. Received: "
-            f"{model.name!r}, whose weights {holder.name!r} masks"
-        )
+    check_unmasked(model)
 
 
 def _warn_of_adapters(plain):

@@ -18,6 +18,7 @@ from keras import ops
 from keras_snn.backend import masked_to_train
 from keras_snn.backend import quickly
 from keras_snn.masking import keras_private
+from keras_snn.masking.in_use import holder_of
 from keras_snn.masking.masked_weight import MaskedWeight
 from keras_snn.masking.nonzero_layer import check_no_nonzeros
 from keras_snn.masking.nonzero_layer import nonzero_weights
@@ -68,8 +69,8 @@ class MaskedLayer(keras.layers.Wrapper):
             of all Dense, EinsumDense, convolution, and recurrent layers.
 
     Raises:
-        ValueError: When built, if a name matches no weight, or nothing is left
-            to mask.
+        ValueError: If the layer has masks, or is in a sparse model. When
+            built, if a name matches no weight, or nothing is left to mask.
 
     Example:
 
@@ -90,6 +91,7 @@ class MaskedLayer(keras.layers.Wrapper):
                 "Argument `layer` must be a Keras layer or model, whose "
                 f"weights are masked. Received: {layer=!r}"
             )
+        check_unmasked(layer)
         requested_sparsity = kwargs.pop("requested_sparsity", None)
         why_masked = kwargs.pop("why_masked", None)
         kwargs.setdefault("dtype", layer.dtype_policy)
@@ -310,6 +312,27 @@ class MaskedLayer(keras.layers.Wrapper):
         """Where the masked weights are by now: LoRA adds to a built layer."""
         places = {id(o.weight): o.index for o in weight_owners(self.layer)}
         return [places[id(masked.weight)] for masked in self._masked]
+
+
+def check_unmasked(layer):
+    """Raises a `ValueError` if a layer or model has masks already."""
+    if any(
+        isinstance(each, MaskedLayer)
+        for each in keras_private.flattened_layers(layer)
+    ):
+        raise ValueError(
+            "What has masks cannot be wrapped once more; change them with "
+            "`set_masks`, or take them off with `strip`. "
+            f"Received: {layer.name!r}, which has masks"
+        )
+    holder = holder_of(layer)
+    if holder is not None:
+        raise ValueError(
+            "Weights have one mask, or two sparse models would undo each "
+            "other's: `strip` the one before, or make a copy with "
+            "`keras.models.clone_model`. Received: "
+            f"{layer.name!r}, whose weights {holder.name!r} masks"
+        )
 
 
 def _as_symbol(value):

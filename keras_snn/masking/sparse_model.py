@@ -8,18 +8,15 @@ trackers, they find in the model inside.
 """
 
 import functools
-import gc
-import weakref
 
 import keras
 
 from keras_snn import backend
+from keras_snn.masking import in_use
 from keras_snn.masking import keras_private
 from keras_snn.masking.keras_private import functional_class
 from keras_snn.masking.mask_state import masked_layers
 from keras_snn.masking.mask_state import masked_weights
-
-_IN_USE = weakref.WeakSet()  # Every sparse model, until it is stripped.
 
 # What holds the structure of a model together is that of Keras, whatever the
 # user's class makes of it: the user's own is inside the masks.
@@ -61,7 +58,7 @@ class SparseModel:
         # No child of this model, so not tracked; and last, since until then
         # Keras finds its own attributes missing, and makes them.
         vars(self)["_wrapped_model"] = masked.layer
-        _IN_USE.add(self)
+        in_use.take(self)
 
     def __getattr__(self, name):
         try:
@@ -162,31 +159,6 @@ class SparseModel:
             config.pop("masked"), custom_objects=custom_objects
         )
         return around(masked, **config)
-
-
-def holder_of(model):
-    """The sparse model in use that masks weights of a model, or None.
-
-    Args:
-        model: A built Keras model without masks.
-    """
-    held = {id(weight) for weight in model.weights}
-
-    def holders():
-        return [
-            sparse
-            for sparse in _IN_USE
-            if not held.isdisjoint(map(id, sparse.weights))
-        ]
-
-    if holders():
-        gc.collect()  # One that nobody holds any more may hold itself.
-    return next(iter(holders()), None)
-
-
-def give_up(model):
-    """Lets another sparse model mask the weights of this one."""
-    _IN_USE.discard(model)
 
 
 def _unpickled(saved):

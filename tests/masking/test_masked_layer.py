@@ -580,6 +580,18 @@ def test_a_layer_without_kernels_needs_names():
             MaskedLayer(layer)(batch(6))
 
 
+def test_what_has_masks_is_not_wrapped_once_more():
+    dense = layers.Dense(5)
+    sparse = keras_snn.sparsify(keras.Sequential([keras.Input((6,)), dense]))
+    for layer in (sparse, MaskedLayer(layers.Dense(3))):
+        with pytest.raises(ValueError, match="be wrapped once more.*Received"):
+            MaskedLayer(layer)
+    with pytest.raises(ValueError, match="have one mask.*Received: 'dense"):
+        MaskedLayer(dense)
+    keras_snn.strip(sparse)
+    assert len(MaskedLayer(dense)(batch(6))) == len(batch(6))
+
+
 def test_masked_weights_needs_masks_and_a_built_model():
     with pytest.raises(ValueError, match="wrap it first.*sparsify"):
         masked_weights(keras.Sequential([keras.Input((2,)), layers.Dense(2)]))
