@@ -11,14 +11,14 @@ def check_built(model):
     """Refuse what is not a model, or has no weights yet."""
     if not isinstance(model, keras.Model):
         raise ValueError(
-            "Argument `model` must be a Keras model, whose weights an attack "
-            f"can hold fixed. Received: model={model!r}"
+            "Argument `model` must be a Keras model, whose weights are looked "
+            f"at. Received: model={model!r}"
         )
     if not model.built:
         raise ValueError(
-            "Argument `model` must be built, or it has no weights to attack: "
-            "call it on a batch first. Received: the unbuilt model "
-            f"{model.name}"
+            "Argument `model` must be built, or it has no weights yet: give "
+            "it an `Input`, or call it on a batch first. Received: the unbuilt "
+            f"model {model.name}"
         )
 
 

@@ -9,6 +9,7 @@ from keras import ops
 from keras_snn import patterns
 from keras_snn.channels.shrink import remove_channels
 from keras_snn.channels.walk import check_graph
+from keras_snn.checks import check_built
 from keras_snn.choosing.at_random import random_masks
 from keras_snn.choosing.by_score import masks_by_score
 from keras_snn.compute.conversion import to_dense
@@ -283,12 +284,7 @@ def _check_wrappable(model):
             "Argument `model` must be a Keras model; wrap a single layer by "
             f"hand, in a `MaskedLayer`. Received: {model!r}"
         )
-    if not model.built or not model.weights:
-        raise ValueError(
-            "A model must be built before it is made sparse, since masks have "
-            "the shapes of its weights: give it an `Input`, or call it on a "
-            f"batch. Received: {model.name!r}, not yet built"
-        )
+    check_built(model)
     check_unmasked(model)
 
 

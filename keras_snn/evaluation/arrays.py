@@ -32,9 +32,3 @@ def checked(logits, y=None):
             f"Received: from {y.min()} to {y.max()}"
         )
     return logits, y
-
-
-def log_softmax(logits):
-    """Logits as logarithms of the classes' probabilities."""
-    logits = logits - logits.max(axis=1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))

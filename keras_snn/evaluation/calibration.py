@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_snn.checks import check_integer
 from keras_snn.evaluation.arrays import checked
-from keras_snn.evaluation.arrays import log_softmax
+from keras_snn.hardness.outputs import log_softmax
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

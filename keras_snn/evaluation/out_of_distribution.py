@@ -8,8 +8,8 @@ https://arxiv.org/abs/1610.02136: by the highest probability of softmax.
 import numpy as np
 
 from keras_snn.evaluation.arrays import checked
-from keras_snn.evaluation.arrays import log_softmax
 from keras_snn.extras import require
+from keras_snn.hardness.outputs import log_softmax
 
 
 def out_of_distribution_auroc(logits, others):

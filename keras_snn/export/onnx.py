@@ -16,6 +16,7 @@ import warnings
 import keras
 import numpy as np
 
+from keras_snn.checks import check_built
 from keras_snn.checks import check_integer
 from keras_snn.conversion import strip
 from keras_snn.export import inputs
@@ -97,7 +98,7 @@ def export_onnx(
         check_integer("batch_size", batch_size, 1, "which the file is for")
     check_integer("runs", runs, 0, "which latency is the median of")
     check_integer("seed", seed, 0, "which random draws derive from")
-    proof.check_built(model)
+    check_built(model)
     _check_installed()
     sparsity = proof.fraction_of_zeros(model)
     if has_masks(model):

@@ -5,7 +5,6 @@ import numbers
 import os
 import pathlib
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -40,15 +39,6 @@ def checked_tolerance(tolerance, default):
             f"largest output. Received: tolerance={tolerance!r}"
         )
     return tolerance
-
-
-def check_built(model):
-    """Raises a `ValueError` unless a Keras model is built."""
-    if not isinstance(model, keras.Model) or not model.built:
-        raise ValueError(
-            "Argument `model` must be a Keras model that is built: give it an "
-            f"`Input`, or call it on a batch. Received: {model!r}"
-        )
 
 
 def fraction_of_zeros(model):

@@ -9,6 +9,7 @@ import pathlib
 import tempfile
 import warnings
 
+from keras_snn.checks import check_built
 from keras_snn.checks import check_integer
 from keras_snn.conversion import strip
 from keras_snn.export import inputs
@@ -125,7 +126,7 @@ def export_tflite(
         check_integer("batch_size", batch_size, 1, "which the file is for")
     check_integer("runs", runs, 0, "which latency is the median of")
     check_integer("seed", seed, 0, "which random draws derive from")
-    proof.check_built(model)
+    check_built(model)
     tflite_converter.check_installed()
     sparsity = proof.fraction_of_zeros(model)
     if has_masks(model):

@@ -5,6 +5,7 @@ import os
 import keras
 import numpy as np
 
+from keras_snn.checks import check_built
 from keras_snn.checks import check_integer
 from keras_snn.checks import check_labels
 
@@ -157,8 +158,13 @@ def logarithms(outputs, from_logits):
     if not from_logits:
         smallest = np.finfo("float32").tiny
         return np.log(np.maximum(probabilities(outputs, False), smallest))
-    outputs = outputs - outputs.max(axis=1, keepdims=True)
-    return outputs - np.log(np.exp(outputs).sum(axis=1, keepdims=True))
+    return log_softmax(outputs)
+
+
+def log_softmax(logits):
+    """Logits as logarithms of the classes' probabilities."""
+    logits = logits - logits.max(axis=1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
 def gives_logits(model, from_logits):
@@ -195,8 +201,4 @@ def _check_model(model):
             "Argument `model` must be a Keras model, the path of a saved one, "
             f"or a list of these. Received: {model!r}"
         )
-    if not model.built:
-        raise ValueError(
-            "Argument `model` must be built, or it has no weights: call it on "
-            f"a batch first. Received: the unbuilt model {model.name}"
-        )
+    check_built(model)

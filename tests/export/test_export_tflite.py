@@ -649,8 +649,8 @@ def test_screen_stays_quiet(tmp_path, capfd):
         ({"samples": np.ones((0, 64))}, r"at least 1.*\(0, 64\)"),
         ({"samples": np.ones((2, 64)), "batch_size": 3}, r"\(3, 64\)"),
         ({"samples": np.full((1, 64), np.nan)}, "must be finite"),
-        ({"model": keras.Sequential([layers.Dense(3)])}, "is built"),
-        ({"model": "model"}, "Received: 'model'"),
+        ({"model": keras.Sequential([layers.Dense(3)])}, "must be built"),
+        ({"model": "model"}, "Received: model='model'"),
     ],
 )
 def test_bad_arguments(arguments, message, tmp_path, monkeypatch):

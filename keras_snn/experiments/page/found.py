@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_snn.evaluation.arrays import log_softmax
 from keras_snn.experiments import data
 from keras_snn.experiments import grid
 from keras_snn.experiments import predictions
@@ -16,6 +15,7 @@ from keras_snn.experiments.store import read
 from keras_snn.experiments.store import read_history
 from keras_snn.experiments.trial import unknown
 from keras_snn.files import read_json
+from keras_snn.hardness.outputs import log_softmax
 
 
 class Answers(NamedTuple):
