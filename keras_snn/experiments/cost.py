@@ -5,7 +5,10 @@ unless layers compute sparse, which have a speed of their own. `training_flops`
 of a result counts only active weights.
 """
 
+import dataclasses
 import functools
+import math
+import os
 import statistics
 
 from keras_snn.datasets import SOURCES
@@ -21,11 +24,44 @@ DAY = 24 * 3600
 
 @functools.lru_cache(maxsize=64)
 def _forward(network):
+    _check_fits(network)
     return inference_flops(networks.build(network))
 
 
+def _check_fits(trial):
+    """Refuses a wide network that this machine cannot hold, before it is built.
+
+    By narrower ones: what a network weighs grows by a power of its width.
+    """
+    if trial.width <= 1:
+        return
+    half, one = (
+        networks.build(dataclasses.replace(trial, width=width)).count_params()
+        for width in (0.5, 1.0)
+    )
+    needed = 8 * one * trial.width ** math.log2(one / half)
+    if needed > memory():
+        raise ValueError(
+            "Field `width` must leave a network whose weights and gradients "
+            "fit into memory, or it cannot be trained. Received: "
+            f"width={trial.width:g}, {trial.model} of about "
+            f"{needed / 1e9:.3g} GB, where there are {memory() / 1e9:.3g} GB"
+        )
+
+
+def memory():
+    """The bytes of this machine's memory; infinite where nothing tells."""
+    if not hasattr(os, "sysconf"):  # On Windows.
+        return math.inf
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def forward_flops(trial):
-    """FLOPs of one image's way through the trial's dense network."""
+    """FLOPs of one image's way through the trial's dense network.
+
+    Raises:
+        ValueError: If that network does not fit into memory.
+    """
     same = Trial(
         method="dense",
         sparsity=0.0,

@@ -9,6 +9,7 @@ import pytest
 
 from keras_snn.experiments import OnRay
 from keras_snn.experiments import attempt
+from keras_snn.experiments import cost
 from keras_snn.experiments import recipe
 from keras_snn.experiments import registry
 from keras_snn.experiments.__main__ import main as run_file
@@ -123,6 +124,19 @@ def test_what_would_be_run_what_was_and_what_there_is(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "2 of 3 networks" in printed and "epoch" not in printed
     assert (tmp_path / "out" / "density.png").exists()
+
+
+@pytest.mark.once
+def test_a_network_beyond_memory_is_told_in_one_line(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(cost, "memory", lambda: 16e9)
+    wide = "--methods set --width 64 --dry-run"
+    assert call(tmp_path, wide) == 2
+    error = capsys.readouterr().err
+    assert "width=64, vgg16 of about 4" in error and error.count("\n") == 1
+    # Of a user's own, which is as narrow at any width.
+    assert call(tmp_path, f"{wide} --model tiny") == 0
 
 
 @pytest.mark.once
