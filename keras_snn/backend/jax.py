@@ -8,7 +8,9 @@ import threading
 import jax
 import keras
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 from jax.experimental import io_callback
+from jax.tree_util import Partial
 from keras import ops
 from keras import tree
 
@@ -69,22 +71,25 @@ def call_kernel(kernel, tensors, shape):
     """Run a kernel of the CPU, eagerly or in a compiled step.
 
     Args:
-        kernel: has `run(*arrays)`, for contiguous NumPy arrays, of which it
-            fills the last, and `handler`, the address of what does the same
-            for XLA.
+        kernel: has `handler`, the address of what XLA calls.
         tensors: float32 and int32 tensors.
         shape: that of the result; its first size may be None, that of the
-            last tensor.
+            last tensor. A list, where there are several results.
 
     Returns:
-        A float32 tensor.
+        A float32 tensor, or a list of them.
     """
     name = f"keras_snn_{kernel.name}_{kernel.threaded:d}"
     _register(name, kernel)
-    if shape[0] is None:
-        shape = (tensors[-1].shape[0], *shape[1:])
-    result = jax.ShapeDtypeStruct(shape, "float32")
-    return jax.ffi.ffi_call(name, result)(*tensors)
+    several = isinstance(shape, list)
+    results = [
+        jax.ShapeDtypeStruct(
+            (tensors[-1].shape[0] if size is None else size, *sizes), "float32"
+        )
+        for size, *sizes in (shape if several else [shape])
+    ]
+    results = jax.ffi.ffi_call(name, results)(*tensors)
+    return results if several else results[0]
 
 
 @functools.cache
@@ -97,26 +102,43 @@ def differentiable(function, gradients, both=None):
     """Tell the gradient of a function that cannot be looked into.
 
     Args:
-        function: takes tensors, returns one.
+        function: takes tensors, returns one, or a tuple of them.
         gradients: for each argument None, or a function of the gradient by
             the result and all arguments that returns that by this one.
-        both: not used, since which gradients are asked for is not known here.
+        both: None, or a function, as they are, of the first two gradients,
+            quicker where both are asked for.
 
     Returns:
         The function, with its gradient.
     """
 
-    def forward(*tensors):
-        return function(*tensors), tensors
+    def separately(*arguments):
+        return tuple(None if by is None else by(*arguments) for by in gradients)
 
-    def backward(tensors, upstream):
-        return tuple(
-            None if by is None else by(upstream, *tensors) for by in gradients
-        )
+    def at_once(*arguments):
+        return *both(*arguments), *(None for _ in gradients[2:])
+
+    def forward(*primals):
+        tensors = [primal.value for primal in primals]
+        asked = [primal.perturbed for primal in primals[:2]]
+        # What JAX hands on may be of another time that it traced this, when
+        # others were asked for: so no gradient is left out here, but by XLA.
+        rule = at_once if both and all(asked) else separately
+        return known(*tensors), (Partial(rule), tensors)
+
+    def backward(kept, upstream):
+        rule, tensors = kept
+        return rule(jax.tree.map(_materialized, upstream), *tensors)
 
     known = jax.custom_vjp(function)
-    known.defvjp(forward, backward)
+    known.defvjp(forward, backward, symbolic_zeros=True)
     return known
+
+
+def _materialized(gradient):
+    if isinstance(gradient, SymbolicZero):
+        return ops.zeros(gradient.shape, gradient.dtype)
+    return gradient
 
 
 def no_kernels(tensor):

@@ -119,7 +119,7 @@ def _products(geometry, room, threads):
             (room,),
         )
 
-    def both(up, values, x, *topology):
+    def of_g_values_and_x(g, values, x, *topology):
         t = Topology(*topology)
         dx, dw = backend.call_kernel(
             kernels["gradients"],
@@ -129,13 +129,24 @@ def _products(geometry, room, threads):
                 t.filters,
                 values,
                 x,
-                up,
+                g,
             ],
             [(None, *geometry.inputs), (room,)],
         )
         return dw, dx
 
     rest = (None,) * len(Topology._fields)
+    both = backend.differentiable(
+        of_g_values_and_x,
+        (
+            lambda ups, g, values, x, *t: (
+                forward(ups[0], x, *t) + forward(values, ups[1], *t)
+            ),
+            lambda ups, g, values, x, *t: weights(ups[1], g, *t),
+            lambda ups, g, values, x, *t: inputs(ups[0], g, *t),
+            *rest,
+        ),
+    )
     forward = backend.differentiable(
         of_values_and_x,
         (

@@ -153,8 +153,8 @@ def _floats(frame, place):
 
 
 @numba.njit
-def _result(frame):
-    address, size = _buffer(frame, _RETS, 0)
+def _result(frame, place):
+    address, size = _buffer(frame, _RETS, place)
     return carray(_pointer(address), (size,), np.float32)
 
 
@@ -167,7 +167,7 @@ def _forward(frame):
             _ints(frame, 3),
             _floats(frame, 4),
             _floats(frame, 5),
-            _result(frame),
+            _result(frame, 0),
         )
     return 0  # No error.
 
@@ -180,7 +180,22 @@ def _gradient(frame):
             _ints(frame, 2),
             _floats(frame, 3),
             _floats(frame, 4),
-            _result(frame),
+            _result(frame, 0),
+        )
+    return 0
+
+
+def _gradients(frame):
+    if not _answered(frame):
+        kernel(  # noqa: F821
+            _ints(frame, 0),
+            _ints(frame, 1),
+            _ints(frame, 2),
+            _floats(frame, 3),
+            _floats(frame, 4),
+            _floats(frame, 5),
+            _result(frame, 0),
+            _result(frame, 1),
         )
     return 0
 
@@ -194,8 +209,9 @@ def compiled(name, threaded):
         threaded: As for `kernels.compiled`.
     """
     numba.get_num_threads()  # What is read from disk needs them started.
+    of_frame = {"forward": _forward, "gradients": _gradients}
     return kernels.kept(
-        _forward if name == "forward" else _gradient,
+        of_frame.get(name, _gradient),
         f"{name}_threaded" if threaded else name,
         functools.partial(numba.cfunc, types.intp(types.intp)),
         kernel=kernels.compiled(name, threaded),

@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_snn import backend
 from keras_snn.backend import gradient
+from keras_snn.backend import hessian_vector_product
 from keras_snn.backend import jit
 from keras_snn.compute import native
 from keras_snn.compute.sparse_conv import SparseConv2D
@@ -157,6 +158,53 @@ def test_a_gradient_asked_for_alone(case):
     for ours, theirs in zip(both, alone, strict=True):
         ours, theirs = map(ops.convert_to_numpy, (ours, theirs))
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_second_derivatives_are_those_of_dense():
+    shape, sparse, dense = CASES["3x3 stride 2"]
+    sparse, dense = (
+        type(la).from_config(la.get_config()) for la in (sparse, dense)
+    )
+    sparse.build(shape)
+    dense.build(shape)
+
+    def product(layer, *tensors):
+        """Of the Hessian by x and weights with them themselves."""
+        state = [v.value for v in layer.non_trainable_variables]
+        tensors = [ops.convert_to_tensor(t) for t in tensors]
+        bias = layer.bias.value
+
+        def loss(tensors):
+            x, weights = tensors
+            outputs, _ = layer.stateless_call([weights, bias], state, x)
+            return ops.sum(ops.sin(outputs))
+
+        @jit
+        def run(*tensors):
+            return second_derivative(loss, list(tensors))
+
+        return [ops.convert_to_numpy(t) for t in run(*tensors)]
+
+    x, kernel = draw(0, *shape), sparse.kernel_array()
+    got = product(sparse, x, sparse.values.value)
+    expected = product(dense, x, kernel)
+    expected[1] = expected[1].flat[sparse.positions()]
+    for ours, theirs in zip(got, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+def second_derivative(function, tensors):
+    """The product of the Hessian with the tensors themselves."""
+    if keras.backend.backend() != "jax":
+        return hessian_vector_product(function, tensors, tensors)
+    import jax  # Ours is by forward mode, which kernels do not have.
+
+    def slope(at):
+        gradients = jax.grad(function)(at)
+        pairs = zip(gradients, tensors, strict=True)
+        return sum(ops.sum(g * t) for g, t in pairs)
+
+    return jax.grad(slope)(tensors)
 
 
 def test_no_samples():

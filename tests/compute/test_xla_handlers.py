@@ -1,13 +1,20 @@
-"""What we take to be the layout of XLA's structs is that of its header."""
+"""The kernels as XLA's handlers.
+
+What we take to be the layout of XLA's structs is that of its header, and of the
+kernels none runs but those that are asked for.
+"""
 
 import ctypes
 import re
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
+from keras import ops
 
 from keras_snn.compute import xla_handlers
+from keras_snn.compute.sparse_dense import SparseDense
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="XLA's header is in jaxlib"
@@ -87,3 +94,31 @@ def test_version_is_where_the_header_has_it():
 def test_major_version_is_ours():
     major = re.search(r"#define XLA_FFI_API_MAJOR (\d+)", header())[1]
     assert int(major) == xla_handlers.VERSION[0]
+
+
+def test_one_kernel_gives_the_gradients_that_are_asked_for():
+    import jax
+
+    layer = SparseDense(16, 0.8)
+    layer.build((None, 24))
+    state = [v.value for v in layer.non_trainable_variables]
+    tensors = layer.values.value, keras.random.normal((8, 24), seed=0)
+
+    @jax.jit
+    def loss(values, x):
+        weights = [values, layer.bias.value]
+        return ops.sum(layer.stateless_call(weights, state, x)[0] ** 2)
+
+    first, *others = (
+        ((0, 1), "gradients"),
+        ((0,), "weight_gradient"),
+        ((1,), "input_gradient"),
+    )
+    expected = jax.grad(loss, (0, 1))(*tensors)
+    # JAX keeps what it traced of the loss from one to the next.
+    for places, kernel in (first, *others, first):
+        gradient = jax.jit(jax.grad(loss, places)).lower(*tensors).compile()
+        targets = re.findall(r'"keras_snn_(\w+)_0"', gradient.as_text())
+        assert sorted(targets) == sorted(["forward", kernel])
+        for place, got in zip(places, gradient(*tensors), strict=True):
+            np.testing.assert_allclose(got, expected[place], rtol=1e-4)
