@@ -12,6 +12,7 @@ from keras import tree
 from keras.src.backend.common.stateless_scope import in_stateless_scope
 from tensorflow.python.eager.context import context
 from tensorflow.python.eager.execute import execute
+from tensorflow.python.eager.record import should_record_backprop
 
 COMPILES = True
 ELSEWHERE = "They run on a CPU, and the tensors are elsewhere."
@@ -92,46 +93,54 @@ def call_kernel(kernel, tensors, shape):
     """Run a kernel of the CPU, eagerly or in a graph that XLA does not see.
 
     Args:
-        kernel: has `op`, the name of the op that it is, whose first input is
-            the shape of the result, with -1 for None; and where that is None,
-            `run(*arrays)`, for contiguous NumPy arrays, of which it fills the
-            last.
+        kernel: has `op`, the name of the op that it is, whose first inputs are
+            the shapes of the results, with -1 for None; and where that is
+            None, `run(*arrays)`, for contiguous NumPy arrays, of which it
+            fills the last, or the last ones.
         tensors: float32 and int32 tensors.
         shape: that of the result; its first size may be None, that of the
-            last tensor.
+            last tensor. A list, where there are several results.
 
     Returns:
-        A float32 tensor.
+        A float32 tensor, or a list of them.
     """
-    known = tensors[-1].shape[:1] + shape[1:] if shape[0] is None else shape
+    several = isinstance(shape, list)
+    shapes = shape if several else [shape]
     if kernel.op is None:
-        result = _call_by_numpy(kernel, tensors, shape)
+        results = _call_by_numpy(kernel, tensors, shapes)
     else:
-        sizes = tf.constant([-1 if n is None else n for n in shape], tf.int32)
-        result = _call_op(kernel.op, [sizes, *tensors])
-    result.set_shape(known)
-    return result
+        sizes = [[-1 if n is None else n for n in shape] for shape in shapes]
+        sizes = [tf.constant(each, tf.int32) for each in sizes]
+        results = _call_op(kernel.op, [*sizes, *tensors], len(shapes))
+    for result, (first, *others) in zip(results, shapes, strict=True):
+        first = tensors[-1].shape[0] if first is None else first
+        result.set_shape((first, *others))
+    return results if several else results[0]
 
 
-def _call_op(name, tensors):
-    """The float32 result of an op that TensorFlow has no function for."""
+def _call_op(name, tensors, count):
+    """The float32 results of an op that TensorFlow has no function for."""
     tensors = [tf.convert_to_tensor(tensor) for tensor in tensors]
     if tf.executing_eagerly():
-        return execute(name.encode(), 1, tensors, None, context())[0]
+        return execute(name.encode(), count, tensors, None, context())
     graph = tf.compat.v1.get_default_graph()
-    return graph.create_op(name, tensors, [tf.float32]).outputs[0]
+    return graph.create_op(name, tensors, [tf.float32] * count).outputs
 
 
-def _call_by_numpy(kernel, tensors, shape):
+def _call_by_numpy(kernel, tensors, shapes):
     """The same by way of Python: with copies, and under its lock."""
 
     def run(*arrays):
-        batch = shape if shape[0] is not None else (len(arrays[-1]), *shape[1:])
-        result = _aligned(batch)
-        kernel.run(*arrays, result)
-        return result
+        results = [
+            _aligned((len(arrays[-1]) if first is None else first, *others))
+            for first, *others in shapes
+        ]
+        kernel.run(*arrays, *results)
+        return results
 
-    return tf.numpy_function(run, tensors, tf.float32, stateful=False)
+    dtypes = [tf.float32] * len(shapes)
+    results = tf.numpy_function(run, tensors, dtypes, stateful=False)
+    return tf.nest.flatten(results)  # Eagerly, a single one is in no list.
 
 
 def _aligned(shape, bytes_=64):
@@ -146,10 +155,11 @@ def differentiable(function, gradients, both=None):
     """Tell the gradient of a function that cannot be looked into.
 
     Args:
-        function: takes tensors, returns one.
+        function: takes tensors, returns one, or a tuple of them.
         gradients: for each argument None, or a function of the gradient by
             the result and all arguments that returns that by this one.
-        both: not used, since which gradients are asked for is not known here.
+        both: None, or a function, as they are, of the first two gradients,
+            quicker where both are asked for.
 
     Returns:
         The function, with its gradient.
@@ -157,7 +167,15 @@ def differentiable(function, gradients, both=None):
 
     @tf.custom_gradient
     def known(*tensors):
-        def backward(upstream):
+        # What no tape watches may yet be asked for, where this becomes part of
+        # a graph: so no gradient is left out here, but by TensorFlow.
+        at_once = both and all(should_record_backprop([t]) for t in tensors[:2])
+
+        def backward(*upstream):
+            if len(upstream) == 1:
+                (upstream,) = upstream
+            if at_once:
+                return *both(upstream, *tensors), *(None for _ in tensors[2:])
             return tuple(
                 None if by is None else by(upstream, *tensors)
                 for by in gradients

@@ -5,8 +5,8 @@ TensorFlow's library exports what `tensorflow/c/ops.h` (alpha, it says) and
 no copy, and no Python while it runs. A process registers an op once, for good,
 and a SavedModel that has it loads nowhere else: export what `strip` makes.
 
-The first input of an op is the shape of its result, where a first size of -1 is
-that of the last input; the others are those of the kernel.
+The first inputs of an op are the shapes of its results, where a first size of
+-1 is that of the last input; the others are those of the kernel.
 """
 
 import ctypes
@@ -23,8 +23,12 @@ from numba import carray
 from numba import types
 
 from keras_snn.compute import kernels
+from keras_snn.compute.topology import Topology
 
 NAMESPACE = "KerasSnn"  # Of the ops.
+# What the kernels call their arguments: others are inputs of float32.
+INTS = ("geometry", *Topology._fields)
+RESULTS = ("y", "dx", "dw")
 POINTER = types.intp
 CALLED = []  # By compiled code: LLVM must be told where they are.
 _OK, _RESOURCE_EXHAUSTED = 0, 8  # tf_status.h
@@ -66,6 +70,7 @@ _set_status = _declared(
 _delete_status = _declared("TF_DeleteStatus", types.void, POINTER)
 _fail = _declared("TF_OpKernelContext_Failure", types.void, POINTER, POINTER)
 _inputs = _declared("TF_NumInputs", types.intc, POINTER)
+_outputs = _declared("TF_NumOutputs", types.intc, POINTER)
 _get_input = _declared(
     "TF_GetInput", types.void, POINTER, types.intc, POINTER, POINTER
 )
@@ -91,20 +96,23 @@ def _floats(tensor):
 
 @numba.njit
 def _tensors(context, status):
-    """The inputs of an op and, last, its result."""
-    count = _inputs(context)
-    tensors = np.zeros(count + 1, np.intp)
+    """The inputs of an op and, last, its results."""
+    count, results = _inputs(context), _outputs(context)
+    tensors = np.zeros(count + results, np.intp)
     for place in range(count):
         _get_input(context, place, tensors[place:].ctypes.data, status)
         if _code(status) != _OK:
             return tensors
-    shape = _ints(tensors[0]).astype(np.int64)
-    if shape[0] < 0:
-        shape[0] = _dim(tensors[count - 1], 0)
-    tensors[count] = _allocate_output(
-        context, 0, _FLOAT, shape.ctypes.data, shape.size, 4 * shape.prod(),
-        status,
-    )  # fmt: skip
+    for place in range(results):
+        shape = _ints(tensors[place]).astype(np.int64)
+        if shape[0] < 0:
+            shape[0] = _dim(tensors[count - 1], 0)
+        tensors[count + place] = _allocate_output(
+            context, place, _FLOAT, shape.ctypes.data, shape.size,
+            4 * shape.prod(), status,
+        )  # fmt: skip
+        if _code(status) != _OK:
+            break
     return tensors
 
 
@@ -148,6 +156,26 @@ def _gradient(_, context):
                 _floats(tensors[4]),
                 _floats(tensors[5]),
                 _floats(tensors[6]),
+            )
+        except Exception:
+            _set_status(status, _RESOURCE_EXHAUSTED, _NO_MEMORY.ctypes.data)
+    _end(context, tensors, status)
+
+
+def _gradients(_, context):
+    status = _new_status()
+    tensors = _tensors(context, status)
+    if _code(status) == _OK:
+        try:
+            kernel(  # noqa: F821
+                _ints(tensors[2]),
+                _ints(tensors[3]),
+                _ints(tensors[4]),
+                _floats(tensors[5]),
+                _floats(tensors[6]),
+                _floats(tensors[7]),
+                _floats(tensors[8]),
+                _floats(tensors[9]),
             )
         except Exception:
             _set_status(status, _RESOURCE_EXHAUSTED, _NO_MEMORY.ctypes.data)
@@ -202,8 +230,9 @@ def _address(function):
 def _compiled(name, threaded):
     """What TensorFlow calls: a function of C that holds its `address`."""
     numba.get_num_threads()  # What is read from disk needs them started.
+    of_context = {"forward": _forward, "gradients": _gradients}
     return kernels.kept(
-        _forward if name == "forward" else _gradient,
+        of_context.get(name, _gradient),
         f"{name}_op_threaded" if threaded else f"{name}_op",
         functools.partial(numba.cfunc, types.void(POINTER, POINTER)),
         kernel=kernels.compiled(name, threaded),
@@ -212,17 +241,20 @@ def _compiled(name, threaded):
 
 def _register(library, op, name, address):
     """Makes an op of a function of C that computes it."""
-    parameters = inspect.signature(getattr(kernels, name)).parameters
-    *ints, values, others, _ = parameters
+    parameters = list(inspect.signature(getattr(kernels, name)).parameters)
+    results = [each for each in parameters if each in RESULTS]
     c_name = op.encode()
     builder = library.TF_NewOpDefinitionBuilder(c_name)
-    for each in ("shape", *ints):
-        spec = f"{each}: int32".encode()
+    for each in results:
+        spec = f"shape_of_{each}: int32".encode()
         library.TF_OpDefinitionBuilderAddInput(builder, spec)
-    for each in (values, others):
+    for each in parameters[: -len(results)]:
+        dtype = "int32" if each in INTS else "float"
+        spec = f"{each}: {dtype}".encode()
+        library.TF_OpDefinitionBuilderAddInput(builder, spec)
+    for each in results:
         spec = f"{each}: float".encode()
-        library.TF_OpDefinitionBuilderAddInput(builder, spec)
-    library.TF_OpDefinitionBuilderAddOutput(builder, b"result: float")
+        library.TF_OpDefinitionBuilderAddOutput(builder, spec)
     library.TF_OpDefinitionBuilderSetShapeInferenceFunction(
         builder, _address(library.TF_ShapeInferenceContextSetUnknownShape)
     )

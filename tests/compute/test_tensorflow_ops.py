@@ -41,8 +41,7 @@ def test_eagerly_compiled_by_numpy_and_on_threads_at_once_the_same(monkeypatch):
     eager = run(layer, x)
     graph = tf.function(run).get_concrete_function(layer, x).graph
     kinds = {op.type for op in graph.get_operations()}
-    for name in ("Forward", "InputGradient", "WeightGradient"):
-        assert f"KerasSnn>{name}" in kinds
+    assert {"KerasSnn>Forward", "KerasSnn>Gradients"} <= kinds
     results = [tf.function(run)(layer, x)]
     with ThreadPoolExecutor(2) as threads:
         results += threads.map(lambda _: run(layer, x), range(8))
@@ -54,6 +53,34 @@ def test_eagerly_compiled_by_numpy_and_on_threads_at_once_the_same(monkeypatch):
     for result in results:
         for got, expected in zip(result, eager, strict=True):
             np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_without_both_in_sight_each_gradient_is_an_op_of_its_own(place):
+    layer = SparseDense(16, 0.8)
+    layer.build((None, 24))
+    tensors = [keras.random.normal((8, 24), seed=0), layer.values.value + 0]
+
+    def square(x, values):
+        state = [v.value for v in layer.non_trainable_variables]
+        y, _ = layer.stateless_call([values, layer.bias.value], state, x)
+        return tf.reduce_sum(y * y)
+
+    def gradient(function, *watched):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(watched)
+            value = function(*tensors)
+        return tape.gradient(value, watched)
+
+    one = tf.function(lambda: gradient(square, tensors[place]))
+    outside = gradient(tf.function(square), *tensors)
+    graph = one.get_concrete_function().graph
+    kinds = {op.type for op in graph.get_operations()}
+    assert {"KerasSnn>InputGradient", "KerasSnn>WeightGradient"} <= kinds
+    assert "KerasSnn>Gradients" not in kinds
+    expected = gradient(square, *tensors)
+    for got, at in (one()[0], place), (outside[0], 0), (outside[1], 1):
+        np.testing.assert_allclose(got, expected[at], rtol=1e-4, atol=1e-4)
 
 
 def test_of_another_dtype_is_an_error():
