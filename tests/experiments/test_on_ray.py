@@ -16,6 +16,14 @@ MINE = """
 import keras
 from keras_snn.experiments import MODELS, Network
 
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # As conftest.py has it in the process of the tests: else it rounds apart.
+    tf.config.optimizer.set_experimental_options(
+        {"disable_meta_optimizer": True}
+    )
+
 
 def build(trial, source):
     image = keras.Input(source.image_shape)
@@ -71,6 +79,8 @@ def cluster(monkeypatch):
 
 
 @pytest.mark.once
+# Ray forks to execute its own programs at once: no thread of JAX is missed.
+@pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning")
 def test_a_grid_whose_node_is_lost_is_as_in_turn(tmp_path, mine, cluster):
     grid = [trial("omp"), trial("set"), trial("set", learning_rate=1e30)]
     expected = run_grid(grid, tmp_path / "in_turn", say=lambda line: None)
