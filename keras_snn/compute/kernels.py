@@ -7,6 +7,9 @@ innermost axis is that of positions, images fastest; each nonzero is then one
 product of a vector, which is added up in registers. A stride makes planes of
 each of its phases. A Dense layer is the convolution of images of one pixel.
 
+WIDTH positions at a time are computed of all channels: what they read, of a
+block of channels, stays in the first cache.
+
 Zeros around an image are shared: the right edge of a row of pixels is the left
 one of the next, so one column of 33 is wasted for a 3x3 kernel on 32x32.
 
@@ -24,13 +27,13 @@ from numba import prange
 
 from keras_snn.compute.vectors import BLOCK
 from keras_snn.compute.vectors import add_dots
-from keras_snn.compute.vectors import add_products
-from keras_snn.compute.vectors import add_products_and_dots
+from keras_snn.compute.vectors import add_row
 from keras_snn.compute.vectors import transpose
 from keras_snn.compute.vectors import transpose_back
 
 CACHE = 1 << 17  # Floats of a tile, which stay in a core's second cache.
-LEAST = 64  # Positions of a tile, where the batch has so many.
+WIDTH = 64  # Positions that are computed at once; a tile has more, if it can.
+STRETCH = 256  # Positions of a dot product.
 
 Shape = collections.namedtuple(
     "Shape",
@@ -56,6 +59,20 @@ def _ceil(a, b):
 @jit
 def _rounded(size):
     return _ceil(size, BLOCK) * BLOCK
+
+
+@jit
+def _odd(size):
+    """An odd number of BLOCKs: planes begin in each set of the first cache."""
+    return _rounded(size) | BLOCK
+
+
+@jit
+def _aligned(size):
+    """An array that begins as a line of a cache does: else each read is two."""
+    array = np.empty(size + BLOCK, np.float32)
+    first = -array.ctypes.data // array.itemsize % BLOCK
+    return array[first : first + size]
 
 
 @jit
@@ -88,21 +105,21 @@ def _plan(shape, images):
     phases = s.stride_y * s.stride_x
     pixels = pitch * max(x_rows, y_rows)
     of_cache = CACHE // (pixels * (s.channels * phases + s.filters))
-    tile = max(of_cache, _ceil(LEAST, pixels), 1)
+    tile = max(of_cache, _ceil(WIDTH, pixels), BLOCK)
     tile = min(tile, max(_ceil(images, s.threads), 1))
     if tile > BLOCK:
         tile = tile // BLOCK * BLOCK
     line = pitch * tile
     x_used, y_used = _rounded(in_rows * line), _rounded(s.rows * line)
-    slack = (left + right) * tile + BLOCK
+    slack = _rounded((left + right) * tile) + BLOCK
     x = Planes(
         phases, s.height, s.width, s.channels, s.stride_y, s.stride_x,
-        up * line, _rounded(max(x_rows * line, up * line + x_used)), x_used,
+        up * line, _odd(max(x_rows * line, up * line + x_used)), x_used,
         slack,
     )  # fmt: skip
     y = Planes(
         1, s.rows, s.columns, s.filters, 1, 1,
-        down * line, _rounded(max(y_rows * line, down * line + y_used)), y_used,
+        down * line, _odd(max(y_rows * line, down * line + y_used)), y_used,
         slack,
     )  # fmt: skip
     return Tile(tile, pitch), x, y
@@ -132,7 +149,7 @@ def _places(planes, tile, phase, first, images):
 def _pack(planes, tile, batch, first, images):
     """The planes of a tile, zeros around."""
     p = planes
-    packed = np.empty(2 * p.slack + p.count * p.channels * p.size, np.float32)
+    packed = _aligned(2 * p.slack + p.count * p.channels * p.size)
     packed[: p.slack] = 0
     packed[packed.size - p.slack :] = 0
     whole = p.channels - p.channels % BLOCK
@@ -152,18 +169,19 @@ def _pack(planes, tile, batch, first, images):
 
 
 @jit
-def _unpack(lines, used, batch, places, before, channel, channels):
-    """A block of channels, from lines of `used` positions, to a batch."""
-    count = min(BLOCK, channels - channel)
-    for at in range(0, used, BLOCK):
-        if count == BLOCK:
-            transpose_back(batch, places, before + at, channel, lines, at, used)
-        else:
-            for k in range(at, at + BLOCK):
-                place = places[before + k]
-                if place >= 0:
-                    for c in range(count):
-                        batch[place + channel + c] = lines[c * used + k]
+def _unpack(lines, size, batch, places, first, channels):
+    """Channels of WIDTH positions each, of which `size` go to a batch."""
+    whole = channels - channels % BLOCK
+    for at in range(0, size, BLOCK):
+        for c in range(0, whole, BLOCK):
+            transpose_back(
+                batch, places, first + at, c, lines, c * WIDTH + at, WIDTH
+            )
+        for k in range(at, at + BLOCK):
+            place = places[first + k]
+            if place >= 0:
+                for c in range(whole, channels):
+                    batch[place + c] = lines[c * WIDTH + k]
 
 
 @jit
@@ -198,47 +216,70 @@ def _output_rows(planes):
 
 
 @jit
-def _add(lines, at, size, values, index, begin, end, table, packed, by):
-    """Adds a row's nonzeros times planes, to lines[at : at + size]."""
-    done = 0
-    while done + 64 <= size:
-        add_products(
-            64, lines, at + done, values, index, begin, end, table,
-            packed, by + done,
-        )  # fmt: skip
-        done += 64
-    if done + 32 <= size:
-        add_products(
-            32, lines, at + done, values, index, begin, end, table,
-            packed, by + done,
-        )  # fmt: skip
-        done += 32
-    if done < size:
-        add_products(
-            16, lines, at + done, values, index, begin, end, table,
-            packed, by + done,
-        )  # fmt: skip
+def _gradient_rows(shape, planes, tile):
+    """Where in packed outputs each (tap, channel) reads, for an input."""
+    starts = _output_rows(planes)
+    taps = shape.kernel_y * shape.kernel_x
+    table = np.empty(taps * starts.size, np.int64)
+    for tap in range(taps):
+        _, shift = _tap(shape, tile, tap)
+        table[tap * starts.size : (tap + 1) * starts.size] = starts - shift
+    return table
 
 
-@numba.njit(nogil=True, error_model="numpy", inline="always")
-def _add_both(
-    lines, at, size, values, index, begin, end, table, packed, by, dots, line,
+@jit
+def _by_channel(geometry, by_row, filters):
+    """The nonzeros in the order of input channels: starts, rows and order.
+
+    For each phase in turn, of all taps that read it. A row is, as in
+    `_gradient_rows`, a tap and an output channel. `order`, as in `Topology`, is
+    empty if it changes nothing.
+    """
+    shape = _shape(geometry)
+    taps, channels = shape.kernel_y * shape.kernel_x, shape.channels
+    phases = shape.stride_y * shape.stride_x
+    if taps * phases == 1:
+        return by_row, filters, np.empty(0, np.int32)
+    starts = np.empty(phases * channels + 1, np.int32)
+    rows, order = np.empty_like(filters), np.empty_like(filters)
+    count = 0
+    for place in range(phases * channels):
+        starts[place] = count
+        phase, channel = divmod(place, channels)
+        for tap in range(taps):
+            reads, _ = _tap(shape, Tile(1, 1), tap)
+            if reads != phase:
+                continue
+            row = tap * channels + channel
+            for j in range(by_row[row], by_row[row + 1]):
+                rows[count], order[count] = tap * shape.filters + filters[j], j
+                count += 1
+    starts[phases * channels] = count
+    return starts, rows, order[:count]
+
+
+@jit
+def _in_order(values, order):
+    return values[order] if order.size else values
+
+
+@jit
+def _add(
+    size, out, to, values, index, begin, end, table, packed, by, dots, line,
     line_at,
 ):  # fmt: skip
-    """As `_add`, and adds dot products with line[line_at:] to `dots`."""
-    done = 0
-    while done + 64 <= size:
-        add_products_and_dots(
-            64, lines, at + done, values, index, begin, end, table,
-            packed, by + done, dots, line, line_at + done,
+    """As `add_row`, of `size` positions, at most WIDTH, a multiple of BLOCK."""
+    if size == WIDTH:
+        add_row(
+            WIDTH, out, to, values, index, begin, end, table, packed, by, dots,
+            line, line_at,
         )  # fmt: skip
-        done += 64
-    while done < size:
-        add_products_and_dots(
-            16, lines, at + done, values, index, begin, end, table,
-            packed, by + done, dots, line, line_at + done,
-        )  # fmt: skip
-        done += 16
+    else:
+        for k in range(0, size, BLOCK):
+            add_row(
+                BLOCK, out, to + k, values, index, begin, end, table, packed,
+                by + k, dots, line, line_at + k,
+            )  # fmt: skip
 
 
 @jit
@@ -248,54 +289,51 @@ def _forward_tile(geometry, images, begin, by_filter, rows, values, x, y):
     packed = _pack(of_x, tile, x, begin, images)
     table = _input_rows(shape, of_x, tile)
     places = _places(of_y, tile, 0, begin, images)
-    size = of_y.used
-    lines = np.empty(BLOCK * size, np.float32)
-    for first in range(0, shape.filters, BLOCK):
+    lines = _aligned(shape.filters * WIDTH)
+    for start in range(0, of_y.used, WIDTH):
+        size = min(WIDTH, of_y.used - start)
         lines[:] = 0
-        for f in range(first, min(first + BLOCK, shape.filters)):
-            _add(
-                lines, (f - first) * size, size, values, rows,
-                by_filter[f], by_filter[f + 1], table, packed, 0,
-            )  # fmt: skip
-        _unpack(lines, size, y, places, of_y.before, first, shape.filters)
+        for block in range(0, by_filter.size - 1, shape.filters):
+            for f in range(shape.filters):
+                _add(
+                    size, lines, f * WIDTH, values, rows, by_filter[block + f],
+                    by_filter[block + f + 1], table, packed, start, None,
+                    packed, 0,
+                )  # fmt: skip
+        _unpack(lines, size, y, places, of_y.before + start, shape.filters)
 
 
 @jit
-def _input_gradient_tile(
-    geometry, images, begin, by_row, filters, values, g, dx, x, dw
+def _gradients_tile(
+    geometry, images, begin, starts, rows, values, g, dx, x, dw
 ):
-    """Writes that of a tile to dx; adds the gradient by weights, if to any."""
+    """Writes a tile of dx, and adds to dw, unless it is None.
+
+    Nonzeros are in the order of `_by_channel`.
+    """
     shape = _shape(geometry)
     tile, of_x, of_y = _plan(shape, images)
     packed = _pack(of_y, tile, g, begin, images)
-    table = _output_rows(of_y)
+    table = _gradient_rows(shape, of_y, tile)
+    packed_x = packed
     if dw is not None:
         packed_x = _pack(of_x, tile, x, begin, images)
-        x_rows = _input_rows(shape, of_x, tile)
-    size, channels = of_x.used, shape.channels
-    lines = np.empty(BLOCK * size, np.float32)
+    lines = _aligned(shape.channels * WIDTH)
     for phase in range(of_x.count):
         places = _places(of_x, tile, phase, begin, images)
-        for first in range(0, channels, BLOCK):
+        for start in range(0, of_x.used, WIDTH):
+            size = min(WIDTH, of_x.used - start)
             lines[:] = 0
-            for tap in range(shape.kernel_y * shape.kernel_x):
-                reads, shift = _tap(shape, tile, tap)
-                if reads != phase:
-                    continue
-                for c in range(first, min(first + BLOCK, channels)):
-                    row, at = tap * channels + c, (c - first) * size
-                    if dw is None:
-                        _add(
-                            lines, at, size, values, filters,
-                            by_row[row], by_row[row + 1], table, packed, -shift,
-                        )  # fmt: skip
-                    else:
-                        _add_both(
-                            lines, at, size, values, filters,
-                            by_row[row], by_row[row + 1], table, packed, -shift,
-                            dw, packed_x, x_rows[row] - shift,
-                        )  # fmt: skip
-            _unpack(lines, size, dx, places, of_x.before, first, channels)
+            for c in range(shape.channels):
+                place = phase * shape.channels + c
+                line = of_x.slack + place * of_x.size + of_x.before + start
+                _add(
+                    size, lines, c * WIDTH, values, rows, starts[place],
+                    starts[place + 1], table, packed, start, dw, packed_x, line,
+                )  # fmt: skip
+            _unpack(
+                lines, size, dx, places, of_x.before + start, shape.channels
+            )
 
 
 @jit
@@ -305,20 +343,22 @@ def _weight_gradient_tile(geometry, images, begin, by_row, filters, x, g, dw):
     packed_x = _pack(of_x, tile, x, begin, images)
     packed_g = _pack(of_y, tile, g, begin, images)
     x_rows, g_rows = _input_rows(shape, of_x, tile), _output_rows(of_y)
-    for row in range(x_rows.size):
-        j, end = by_row[row], by_row[row + 1]
-        while j + 4 <= end:
-            add_dots(
-                4, dw, j, of_y.used, packed_x, x_rows[row], packed_g, g_rows,
-                filters,
-            )  # fmt: skip
-            j += 4
-        while j < end:
-            add_dots(
-                1, dw, j, of_y.used, packed_x, x_rows[row], packed_g, g_rows,
-                filters,
-            )  # fmt: skip
-            j += 1
+    for start in range(0, of_y.used, STRETCH):
+        size = min(STRETCH, of_y.used - start)
+        for row in range(x_rows.size):
+            j, end, at = by_row[row], by_row[row + 1], x_rows[row] + start
+            while j + 4 <= end:
+                add_dots(
+                    4, dw, j, size, packed_x, at, packed_g, g_rows, start,
+                    filters,
+                )  # fmt: skip
+                j += 4
+            while j < end:
+                add_dots(
+                    1, dw, j, size, packed_x, at, packed_g, g_rows, start,
+                    filters,
+                )  # fmt: skip
+                j += 1
 
 
 @jit
@@ -357,11 +397,12 @@ def forward(geometry, by_filter, rows, order, values, x, y):
 def input_gradient(geometry, by_row, filters, values, g, dx):
     """Writes the gradient by x to dx, of g, the gradient by y."""
     images, step, _ = _tiles(geometry, dx)
+    starts, rows, order = _by_channel(geometry, by_row, filters)
+    values = _in_order(values, order)
     for t in prange(_ceil(images, step)):
-        _input_gradient_tile(
-            geometry, images, t * step, by_row, filters, values, g, dx, None,
-            None,
-        )  # fmt: skip
+        _gradients_tile(
+            geometry, images, t * step, starts, rows, values, g, dx, None, None
+        )
 
 
 def weight_gradient(geometry, by_row, filters, x, g, dw):
@@ -384,13 +425,17 @@ def gradients(geometry, by_row, filters, values, x, g, dx, dw):
     tiles = _ceil(images, step)
     parts = max(min(threads, tiles), 1)
     sums = _zeros(dw, parts)
+    starts, rows, order = _by_channel(geometry, by_row, filters)
+    values = _in_order(values, order)
     for part in prange(parts):
         for t in range(part, tiles, parts):
-            _input_gradient_tile(
-                geometry, images, t * step, by_row, filters, values, g, dx, x,
+            _gradients_tile(
+                geometry, images, t * step, starts, rows, values, g, dx, x,
                 sums[part],
             )  # fmt: skip
     _add_up(sums, dw)
+    if order.size:
+        dw[order] = dw[: order.size].copy()
 
 
 @functools.cache

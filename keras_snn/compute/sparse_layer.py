@@ -203,7 +203,7 @@ class SparseLayer(NonzeroLayer):
         return outputs
 
     def positions(self):
-        return self._topology_arrays().positions()
+        return self._topology_arrays().positions(self.kernel_shape[-1])
 
     def check_room(self, count):
         if count > self.nonzeros:

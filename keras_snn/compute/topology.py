@@ -6,6 +6,8 @@ import typing
 import numpy as np
 
 MOST = 2**31 - 1  # Nonzeros, rows or channels that an int32 counts.
+ROWS = 256  # Of a block, at least: what they read fits into a first cache.
+NONZEROS = 16  # Of an output channel in a block, at least, on average.
 
 
 class Topology(typing.NamedTuple):
@@ -13,15 +15,19 @@ class Topology(typing.NamedTuple):
 
     A kernel of shape (..., in, out) has a row for each input of an output
     channel, so nonzeros in the order of rows are those of the kernel in its
-    own order. Behind the last nonzero, arrays may have room for more.
+    own order. The order of output channels is one within blocks of input
+    channels, whose number depends on the kernel's shape and the room alone.
+    Behind the last nonzero, arrays may have room for more.
 
     Attributes:
         by_row: (rows + 1,): the nonzeros of row r are those from `by_row[r]`
             until before `by_row[r + 1]`.
         filters: (room,): the output channel of each nonzero, in increasing
             order within a row.
-        by_filter: (out + 1,): as `by_row`, in the order of output channels.
-        rows: (room,): the row of each nonzero in that order.
+        by_filter: (blocks * out + 1,): as `by_row`, in that order, for each
+            output channel of each block.
+        rows: (room,): the row of each nonzero in that order, in increasing
+            order of input channels.
         order: (room,): its place in the order of rows.
     """
 
@@ -40,15 +46,22 @@ class Topology(typing.NamedTuple):
             shape: The kernel's.
             room: Int, at least as many as there are positions.
         """
-        rows, filters = np.divmod(positions, shape[-1])
-        order = np.argsort(filters, kind="stable")
+        *_, channels, count = shape
+        rows, filters = (
+            part.astype(np.int32) for part in np.divmod(positions, count)
+        )
+        inputs, size = rows % channels, _block(shape, room)
+        places = inputs // size * np.int64(count) + filters
+        inputs *= math.prod(shape[:-2])
+        inputs += rows // channels
+        order = np.lexsort((inputs, places))
         rest = np.arange(len(positions), room, dtype=np.int32)
         zeros = np.zeros_like(rest)
         return cls(
             _starts(rows, math.prod(shape[:-1])),
-            np.concatenate([filters.astype(np.int32), zeros]),
-            _starts(filters, shape[-1]),
-            np.concatenate([rows[order].astype(np.int32), zeros]),
+            np.concatenate([filters, zeros]),
+            _starts(places, -(-channels // size) * count),
+            np.concatenate([rows[order], zeros]),
             np.concatenate([order.astype(np.int32), rest]),
         )
 
@@ -57,13 +70,16 @@ class Topology(typing.NamedTuple):
         """How many nonzeros there are."""
         return int(self.by_row[-1])
 
-    def positions(self):
-        """The flat positions of the nonzeros, an int64 array."""
+    def positions(self, channels):
+        """The flat positions of the nonzeros, an int64 array.
+
+        Args:
+            channels: The output channels of the kernel.
+        """
         rows = np.repeat(
             np.arange(len(self.by_row) - 1, dtype=np.int64),
             np.diff(self.by_row),
         )
-        channels = len(self.by_filter) - 1
         return rows * channels + self.filters[: self.count]
 
 
@@ -126,6 +142,12 @@ def check_counts(shape, room):
             "channels, which its indices count in 32 bits: split the layer. "
             f"Received: {room} nonzeros in a kernel of shape {shape}"
         )
+
+
+def _block(shape, room):
+    """How many input channels a block has, of a kernel with so much room."""
+    rows = max(ROWS, NONZEROS * math.prod(shape[:-1]) * shape[-1] // room)
+    return max(rows // math.prod(shape[:-2]), 1)
 
 
 def _starts(places, count):

@@ -20,41 +20,67 @@ _I64 = ir.IntType(64)
 
 
 @intrinsic
-def add_products(
-    context, width, out, at, values, index, begin, end, table, source, by
-):
-    """out[at:] += sum of values[j] * source[table[index[j]] + by:].
+def add_row(
+    context, width, out, at, values, index, begin, end, table, source, by,
+    dots, line, line_at,
+):  # fmt: skip
+    """Adds up rows, source[table[index[j]] + by:], for j in [begin, end).
 
-    The sum is over j in [begin, end), of `width` positions.
+    Of `width` positions:
+
+        out[at:] += values[j] * row
+        dots[j] += dot(line[line_at:], row), unless `dots` is None
     """
-    lanes = _literal(width)
+    vector = ir.VectorType(_F32, _literal(width))
 
     def generate(context, builder, signature, arguments):
-        vector = ir.VectorType(_F32, lanes)
-        _, out, at, values, index, begin, end, table, source, by = (
+        (
+            _, out, at, values, index, begin, end, table, source, by, dots,
+            line, line_at,
+        ) = (
             _pointer(context, builder, kind, argument)
             for kind, argument in zip(signature.args, arguments, strict=True)
-        )
-        target = _vector_at(builder, out, at, vector)
+        )  # fmt: skip
 
-        def body(j, sums):
-            value = _splat(builder, _element(builder, values, j), vector)
-            row = _element(builder, table, _element(builder, index, j))
-            address = _vector_at(builder, source, builder.add(row, by), vector)
-            line = builder.load(address, align=4)
-            return _add_product(builder, value, line, sums)
+        def several(count):
+            def body(step, total):
+                first = builder.add(begin, builder.mul(step, _I64(count)))
+                folded = []
+                for k in range(count):
+                    j = builder.add(first, _I64(k))
+                    value = _splat(
+                        builder, _element(builder, values, j), vector
+                    )
+                    row = _element(builder, table, _element(builder, index, j))
+                    row = _vector(builder, source, builder.add(row, by), vector)
+                    total = _add_product(builder, value, row, total)
+                    if dots is not None:
+                        folded.append(_folded_product(builder, line, row))
+                if dots is not None:
+                    _add_sums(builder, folded, dots, first)
+                return total
 
-        sums = _loop(builder, begin, end, builder.load(target, align=4), body)
-        builder.store(sums, target, align=4)
+            return body
+
+        total = _vector(builder, out, at, vector)
+        if dots is not None:
+            line = _vector(builder, line, line_at, vector)
+            steps = builder.sdiv(builder.sub(end, begin), _I64(MANY))
+            total = _loop(builder, _I64(0), steps, total, several(MANY))
+            begin = builder.add(begin, builder.mul(steps, _I64(MANY)))
+        rest = builder.sub(end, begin)
+        total = _loop(builder, _I64(0), rest, total, several(1))
+        builder.store(total, _vector_at(builder, out, at, vector), align=4)
         return context.get_dummy_value()
 
     arguments = (width, out, at, values, index, begin, end)
-    return types.void(*arguments, table, source, by), generate
+    arguments += (table, source, by, dots, line, line_at)
+    return types.void(*arguments), generate
 
 
 @intrinsic
-def add_dots(context, count, out, at, length, a, a_at, b, table, index):
-    """out[at + k] += dot(a[a_at:], b[table[index[at + k]]:]), k < count.
+def add_dots(context, count, out, at, length, a, a_at, b, table, by, index):
+    """out[at + k] += dot(a[a_at:], b[table[index[at + k]] + by:]), k < count.
 
     The dot product is over `length` positions, a multiple of BLOCK.
     """
@@ -62,13 +88,15 @@ def add_dots(context, count, out, at, length, a, a_at, b, table, index):
 
     def generate(context, builder, signature, arguments):
         vector = ir.VectorType(_F32, lanes)
-        _, out, at, length, a, a_at, b, table, index = (
+        _, out, at, length, a, a_at, b, table, by, index = (
             _pointer(context, builder, kind, argument)
             for kind, argument in zip(signature.args, arguments, strict=True)
         )
         places = [builder.add(at, _I64(k)) for k in range(many)]
         rows = [
-            _element(builder, table, _element(builder, index, place))
+            builder.add(
+                by, _element(builder, table, _element(builder, index, place))
+            )
             for place in places
         ]
 
@@ -93,63 +121,7 @@ def add_dots(context, count, out, at, length, a, a_at, b, table, index):
         _add_sums(builder, sums, out, at)
         return context.get_dummy_value()
 
-    arguments = (count, out, at, length, a, a_at, b, table, index)
-    return types.void(*arguments), generate
-
-
-@intrinsic
-def add_products_and_dots(
-    context, width, out, at, values, index, begin, end, table, source, by,
-    dots, line, line_at,
-):  # fmt: skip
-    """As `add_products`, and besides, for each j, with its vector `source`:
-
-    dots[j] += dot(line[line_at:], source[table[index[j]] + by:]).
-    """
-    lanes = _literal(width)
-
-    def generate(context, builder, signature, arguments):
-        vector = ir.VectorType(_F32, lanes)
-        _, out, at, *of_products, dots, line, line_at = (
-            _pointer(context, builder, kind, argument)
-            for kind, argument in zip(signature.args, arguments, strict=True)
-        )
-        values, index, begin, end, table, source, by = of_products
-        target = _vector_at(builder, out, at, vector)
-        line = builder.load(_vector_at(builder, line, line_at, vector), align=4)
-
-        def several(count):
-            def body(step, total):
-                first = builder.add(begin, builder.mul(step, _I64(count)))
-                products = []
-                for k in range(count):
-                    j = builder.add(first, _I64(k))
-                    value = _splat(
-                        builder, _element(builder, values, j), vector
-                    )
-                    row = _element(builder, table, _element(builder, index, j))
-                    address = _vector_at(
-                        builder, source, builder.add(row, by), vector
-                    )
-                    other = builder.load(address, align=4)
-                    total = _add_product(builder, value, other, total)
-                    products.append(_folded_product(builder, line, other))
-                _add_sums(builder, products, dots, first)
-                return total
-
-            return body
-
-        total = builder.load(target, align=4)
-        steps = builder.sdiv(builder.sub(end, begin), _I64(MANY))
-        total = _loop(builder, _I64(0), steps, total, several(MANY))
-        begin = builder.add(begin, builder.mul(steps, _I64(MANY)))
-        rest = builder.sub(end, begin)
-        total = _loop(builder, _I64(0), rest, total, several(1))
-        builder.store(total, target, align=4)
-        return context.get_dummy_value()
-
-    arguments = (width, out, at, values, index, begin, end)
-    arguments += (table, source, by, dots, line, line_at)
+    arguments = (count, out, at, length, a, a_at, b, table, by, index)
     return types.void(*arguments), generate
 
 
@@ -230,7 +202,9 @@ def _literal(kind):
 
 
 def _pointer(context, builder, kind, argument):
-    """An array's first element; an int as 64 bits."""
+    """An array's first element; an int as 64 bits; None."""
+    if isinstance(kind, types.NoneType):
+        return None
     if isinstance(kind, types.Array):
         return context.make_array(kind)(context, builder, argument).data
     return context.cast(builder, argument, kind, types.int64)
@@ -245,6 +219,11 @@ def _element(builder, pointer, place):
 def _vector_at(builder, pointer, place, vector):
     address = builder.gep(pointer, [place])
     return builder.bitcast(address, vector.as_pointer())
+
+
+def _vector(builder, pointer, place, vector):
+    """The vector that begins at pointer[place]."""
+    return builder.load(_vector_at(builder, pointer, place, vector), align=4)
 
 
 def _splat(builder, value, vector):
