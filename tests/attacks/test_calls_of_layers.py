@@ -105,3 +105,36 @@ def test_threads_within_at_once_leave_keras_as_it_was():
     with pytest.raises(KeyError):
         fail()
     assert layers.Layer.__call__ is KERAS
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3, 2), (7, 4), (1, 4)])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"scale": False}, {"center": False}, {"axis": 1}, {"renorm": True}],
+)
+def test_a_batch_norm_trains_as_keras_trains_it(shape, options):
+    import torch
+
+    random = np.random.default_rng(0)
+    layer = layers.BatchNormalization(**options)
+    layer.build(shape)
+    layer.set_weights(
+        [random.uniform(0.5, 2, weight.shape) for weight in layer.weights]
+    )
+    x = ops.convert_to_tensor(random.normal(1, 2, shape).astype("float32"))
+    before = layer.get_weights()
+    weights = [weight.value for weight in layer.trainable_weights]
+    found = []
+    for quick in (False, True):
+        layer.set_weights(before)
+        call = backend.quick(layer) if quick else layer
+        leaf = x.clone().requires_grad_()
+        outputs = call(leaf, training=True)
+        first = torch.autograd.grad(
+            (outputs**3).sum(), [leaf, *weights], create_graph=True
+        )
+        (second,) = torch.autograd.grad((first[0] ** 2).sum(), leaf)
+        tensors = [t.detach().numpy() for t in (outputs, *first, second)]
+        found.append([*tensors, *layer.get_weights()])
+    for ours, keras_own in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, keras_own, rtol=2e-4, atol=1e-4)
