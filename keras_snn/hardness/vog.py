@@ -9,11 +9,12 @@ Differs from the paper: each colour channel counts as a pixel. The paper's
 factor 1/sqrt(K), where a variance has 1/K, drops out by standardising.
 """
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras_snn import backend
+from keras_snn.attacks.image_gradient import scopes
+from keras_snn.attacks.image_gradient import variable_values
 from keras_snn.checks import check_integer
 from keras_snn.checks import check_labels
 from keras_snn.hardness.outputs import check_lengths
@@ -25,7 +26,7 @@ def vog(models, x, y, *, batch_size=128, from_logits=None, by_class=True):
     """Score samples by the variance of their gradients over checkpoints.
 
     It takes a forward and a backward pass for each checkpoint, all of which
-    are in memory at once.
+    are in memory at once, with a copy of what is masked.
 
     Args:
         models: A list of at least two checkpoints of one training: built Keras
@@ -94,14 +95,11 @@ def vog(models, x, y, *, batch_size=128, from_logits=None, by_class=True):
 
 def _gradient_of(model):
     """A function of samples and classes: the gradient of each one's logit."""
-    variables = model.variables
-    state = [variable.value for variable in variables]
+    state = variable_values(model)
 
     def gradient(state, x, y):
-        mapping = list(zip(variables, state, strict=True))
-
         def logits_of_classes(x):
-            with keras.StatelessScope(state_mapping=mapping):
+            with scopes(model, state)():
                 outputs = ops.cast(model(x, training=False), "float32")
             return ops.sum(outputs * ops.one_hot(y, outputs.shape[-1]))
 

@@ -104,6 +104,19 @@ def test_vog_is_standardised_within_classes(data):
         np.testing.assert_array_equal(np.argsort(mine), order)
 
 
+def test_vog_looks_at_active_weights_alone(data):
+    (x, y), models = data, []
+    for seed in range(2):
+        network = keras.Sequential([keras.Input((2,)), layers.Dense(4)])
+        models.append(keras_snn.sparsify(network, 0.5, seed=seed))
+        network.layers[-1].kernel.assign(np.ones((2, 4)))
+    scores = vog(models, x, y, from_logits=True, by_class=False)
+    plain = [keras_snn.strip(model) for model in models]
+    expected = vog(plain, x, y, from_logits=True, by_class=False)
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    assert (scores > 0).any()
+
+
 def test_vog_refuses(data, model):
     x, y = data
     with pytest.raises(ValueError, match="at least two checkpoints"):
