@@ -4,11 +4,11 @@ A sparse convolution is a sum of shifted planes: the nonzero (y, x, c, o) of a
 kernel adds its value times channel c of the input, shifted by (y, x), to
 channel o of the output. So a batch is turned, tile by tile, into planes whose
 innermost axis is that of positions, images fastest; each nonzero is then one
-product of a vector, which is added up in registers. A stride makes planes of
-each of its phases. A Dense layer is the convolution of images of one pixel.
+product of a vector. A stride makes planes of each of its phases. A Dense layer
+is the convolution of images of one pixel.
 
-WIDTH positions at a time are computed of all channels: what they read, of a
-block of channels, stays in the first cache.
+Of all channels WIDTH positions are computed at a time, so that a convolution
+finds what it reads and adds to in the first caches.
 
 Zeros around an image are shared: the right edge of a row of pixels is the left
 one of the next, so one column of 33 is wasted for a 3x3 kernel on 32x32.
@@ -27,13 +27,16 @@ from numba import prange
 
 from keras_snn.compute.vectors import BLOCK
 from keras_snn.compute.vectors import add_dots
-from keras_snn.compute.vectors import add_row
+from keras_snn.compute.vectors import add_rows
+from keras_snn.compute.vectors import add_to_rows
 from keras_snn.compute.vectors import transpose
 from keras_snn.compute.vectors import transpose_back
 
 CACHE = 1 << 17  # Floats of a tile, which stay in a core's second cache.
 WIDTH = 64  # Positions that are computed at once; a tile has more, if it can.
 STRETCH = 256  # Positions of a dot product.
+ROWS = 256  # Of a block of input channels, about.
+FEW = 2  # Times WIDTH positions of a tile: too few to sort nonzeros for.
 
 Shape = collections.namedtuple(
     "Shape",
@@ -232,8 +235,8 @@ def _by_channel(geometry, by_row, filters):
     """The nonzeros in the order of input channels: starts, rows and order.
 
     For each phase in turn, of all taps that read it. A row is, as in
-    `_gradient_rows`, a tap and an output channel. `order`, as in `Topology`, is
-    empty if it changes nothing.
+    `_gradient_rows`, a tap and an output channel. `order` tells where each is
+    in that of the topology, and is empty if that is the same.
     """
     shape = _shape(geometry)
     taps, channels = shape.kernel_y * shape.kernel_x, shape.channels
@@ -264,26 +267,77 @@ def _in_order(values, order):
 
 
 @jit
-def _add(
+def _add_rows(
     size, out, to, values, index, begin, end, table, packed, by, dots, line,
     line_at,
 ):  # fmt: skip
-    """As `add_row`, of `size` positions, at most WIDTH, a multiple of BLOCK."""
+    """As `add_rows`, of `size` positions: at most WIDTH, whole BLOCKs."""
     if size == WIDTH:
-        add_row(
+        add_rows(
             WIDTH, out, to, values, index, begin, end, table, packed, by, dots,
             line, line_at,
         )  # fmt: skip
     else:
         for k in range(0, size, BLOCK):
-            add_row(
+            add_rows(
                 BLOCK, out, to + k, values, index, begin, end, table, packed,
                 by + k, dots, line, line_at + k,
             )  # fmt: skip
 
 
 @jit
-def _forward_tile(geometry, images, begin, by_filter, rows, values, x, y):
+def _add_to_rows(size, out, values, index, begin, end, line, line_at):
+    """As `add_to_rows`, of `size` positions, where each of `out` has WIDTH."""
+    if size == WIDTH:
+        add_to_rows(
+            WIDTH, out, 0, WIDTH, values, index, begin, end, line, line_at
+        )
+    else:
+        for k in range(0, size, BLOCK):
+            add_to_rows(
+                BLOCK, out, k, WIDTH, values, index, begin, end, line,
+                line_at + k,
+            )  # fmt: skip
+
+
+@jit
+def _by_filter(geometry, images, by_row, filters):
+    """The nonzeros in the order of output channels: starts, rows and order.
+
+    For each block of input channels in turn, in increasing order of these. All
+    are empty for so few positions that it does not pay.
+    """
+    shape = _shape(geometry)
+    _, _, of_y = _plan(shape, images)
+    if of_y.used <= FEW * WIDTH:
+        nothing = np.empty(0, np.int32)
+        return nothing, nothing, nothing
+    taps, channels = shape.kernel_y * shape.kernel_x, shape.channels
+    step = _ceil(ROWS, taps)
+    starts = np.zeros(_ceil(channels, step) * shape.filters + 1, np.int32)
+    for row in range(taps * channels):
+        block = row % channels // step * shape.filters
+        for j in range(by_row[row], by_row[row + 1]):
+            starts[block + filters[j] + 1] += 1
+    for place in range(starts.size - 1):
+        starts[place + 1] += starts[place]
+    following = starts.copy()
+    rows, order = np.empty_like(filters), np.empty_like(filters)
+    for channel in range(channels):
+        block = channel // step * shape.filters
+        for tap in range(taps):
+            row = tap * channels + channel
+            for j in range(by_row[row], by_row[row + 1]):
+                place = following[block + filters[j]]
+                following[block + filters[j]] += 1
+                rows[place], order[place] = row, j
+    return starts, rows, order[: starts[-1]]
+
+
+@jit
+def _forward_tile(
+    geometry, images, begin, by_row, filters, starts, rows, values, x, y
+):
     shape = _shape(geometry)
     tile, of_x, of_y = _plan(shape, images)
     packed = _pack(of_x, tile, x, begin, images)
@@ -293,12 +347,18 @@ def _forward_tile(geometry, images, begin, by_filter, rows, values, x, y):
     for start in range(0, of_y.used, WIDTH):
         size = min(WIDTH, of_y.used - start)
         lines[:] = 0
-        for block in range(0, by_filter.size - 1, shape.filters):
+        for block in range(0, starts.size - 1, shape.filters):
             for f in range(shape.filters):
-                _add(
-                    size, lines, f * WIDTH, values, rows, by_filter[block + f],
-                    by_filter[block + f + 1], table, packed, start, None,
-                    packed, 0,
+                _add_rows(
+                    size, lines, f * WIDTH, values, rows, starts[block + f],
+                    starts[block + f + 1], table, packed, start, None, packed,
+                    0,
+                )  # fmt: skip
+        if starts.size == 0:
+            for row in range(table.size):
+                _add_to_rows(
+                    size, lines, values, filters, by_row[row], by_row[row + 1],
+                    packed, table[row] + start,
                 )  # fmt: skip
         _unpack(lines, size, y, places, of_y.before + start, shape.filters)
 
@@ -327,7 +387,7 @@ def _gradients_tile(
             for c in range(shape.channels):
                 place = phase * shape.channels + c
                 line = of_x.slack + place * of_x.size + of_x.before + start
-                _add(
+                _add_rows(
                     size, lines, c * WIDTH, values, rows, starts[place],
                     starts[place + 1], table, packed, start, dw, packed_x, line,
                 )  # fmt: skip
@@ -386,12 +446,16 @@ def _add_up(sums, dw):
             dw += sums[part]
 
 
-def forward(geometry, by_filter, rows, order, values, x, y):
+def forward(geometry, by_row, filters, values, x, y):
     """Writes the product with x to y."""
     images, step, _ = _tiles(geometry, x)
-    values = values[order]
+    starts, rows, order = _by_filter(geometry, images, by_row, filters)
+    values = _in_order(values, order)
     for t in prange(_ceil(images, step)):
-        _forward_tile(geometry, images, t * step, by_filter, rows, values, x, y)
+        _forward_tile(
+            geometry, images, t * step, by_row, filters, starts, rows, values,
+            x, y,
+        )  # fmt: skip
 
 
 def input_gradient(geometry, by_row, filters, values, g, dx):

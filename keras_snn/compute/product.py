@@ -92,14 +92,7 @@ def _products(geometry, room, threads):
         t = Topology(*topology)
         return backend.call_kernel(
             kernels["forward"],
-            [
-                ops.convert_to_tensor(numbers),
-                t.by_filter,
-                t.rows,
-                t.order,
-                values,
-                x,
-            ],
+            [ops.convert_to_tensor(numbers), t.by_row, t.filters, values, x],
             (None, *geometry.outputs),
         )
 

@@ -24,7 +24,7 @@ PAYS = 0.7  # From this sparsity on, training is faster than dense on a CPU.
 class SparseLayer(NonzeroLayer):
     """A layer with a sparse kernel, of which it stores the nonzeros alone.
 
-    A nonzero takes 4 bytes for its value and 12 for where it is, and 4 more for
+    A nonzero takes 4 bytes for its value and 4 for where it is, and 4 more for
     its gradient and for each slot of the optimizer. Code compiled by Numba
     computes it on a CPU, in float32, on `NUMBA_NUM_THREADS` threads. Where that
     cannot run, the layer warns, and computes the same by a dense kernel.
@@ -173,16 +173,14 @@ class SparseLayer(NonzeroLayer):
 
     def _scattered(self, values, topology):
         """The dense kernel, for where there is no other way."""
-        stored = ops.arange(self.nonzeros) < topology.by_row[-1]
-        values = ops.where(stored, values, ops.zeros_like(values))
-        places = ops.stack(
-            [topology.rows, ops.take(topology.filters, topology.order)], axis=-1
-        )
-        rows = math.prod(self.kernel_shape[:-1])
+        places = ops.arange(self.nonzeros, dtype="int32")
+        stored = places < topology.by_row[-1]
+        rows = ops.searchsorted(topology.by_row, places, side="right") - 1
+        rows = ops.where(stored, rows, ops.zeros_like(rows))
         kernel = ops.scatter(
-            places,
-            ops.take(values, topology.order),
-            (rows, self.kernel_shape[-1]),
+            ops.stack([rows, topology.filters], axis=-1),
+            ops.where(stored, values, ops.zeros_like(values)),
+            (math.prod(self.kernel_shape[:-1]), self.kernel_shape[-1]),
         )
         return ops.reshape(kernel, self.kernel_shape)
 

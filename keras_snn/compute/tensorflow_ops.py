@@ -125,26 +125,7 @@ def _end(context, tensors, status):
     _delete_status(status)
 
 
-def _forward(_, context):
-    status = _new_status()
-    tensors = _tensors(context, status)
-    if _code(status) == _OK:
-        try:
-            kernel(  # noqa: F821
-                _ints(tensors[1]),
-                _ints(tensors[2]),
-                _ints(tensors[3]),
-                _ints(tensors[4]),
-                _floats(tensors[5]),
-                _floats(tensors[6]),
-                _floats(tensors[7]),
-            )
-        except Exception:
-            _set_status(status, _RESOURCE_EXHAUSTED, _NO_MEMORY.ctypes.data)
-    _end(context, tensors, status)
-
-
-def _gradient(_, context):
+def _single(_, context):
     status = _new_status()
     tensors = _tensors(context, status)
     if _code(status) == _OK:
@@ -230,9 +211,8 @@ def _address(function):
 def _compiled(name, threaded):
     """What TensorFlow calls: a function of C that holds its `address`."""
     numba.get_num_threads()  # What is read from disk needs them started.
-    of_context = {"forward": _forward, "gradients": _gradients}
     return kernels.kept(
-        of_context.get(name, _gradient),
+        _gradients if name == "gradients" else _single,
         f"{name}_op_threaded" if threaded else f"{name}_op",
         functools.partial(numba.cfunc, types.void(POINTER, POINTER)),
         kernel=kernels.compiled(name, threaded),

@@ -6,36 +6,24 @@ import typing
 import numpy as np
 
 MOST = 2**31 - 1  # Nonzeros, rows or channels that an int32 counts.
-ROWS = 256  # Of a block, at least: what they read fits into a first cache.
-NONZEROS = 16  # Of an output channel in a block, at least, on average.
 
 
 class Topology(typing.NamedTuple):
-    """The nonzeros of a kernel as int32 arrays, by row and by channel.
+    """The nonzeros of a kernel, row by row, as int32 arrays.
 
     A kernel of shape (..., in, out) has a row for each input of an output
     channel, so nonzeros in the order of rows are those of the kernel in its
-    own order. The order of output channels is one within blocks of input
-    channels, whose number depends on the kernel's shape and the room alone.
-    Behind the last nonzero, arrays may have room for more.
+    own order.
 
     Attributes:
         by_row: (rows + 1,): the nonzeros of row r are those from `by_row[r]`
             until before `by_row[r + 1]`.
         filters: (room,): the output channel of each nonzero, in increasing
-            order within a row.
-        by_filter: (blocks * out + 1,): as `by_row`, in that order, for each
-            output channel of each block.
-        rows: (room,): the row of each nonzero in that order, in increasing
-            order of input channels.
-        order: (room,): its place in the order of rows.
+            order within a row. Behind the last there may be room for more.
     """
 
     by_row: np.ndarray
     filters: np.ndarray
-    by_filter: np.ndarray
-    rows: np.ndarray
-    order: np.ndarray
 
     @classmethod
     def of_positions(cls, positions, shape, room):
@@ -46,24 +34,12 @@ class Topology(typing.NamedTuple):
             shape: The kernel's.
             room: Int, at least as many as there are positions.
         """
-        *_, channels, count = shape
-        rows, filters = (
-            part.astype(np.int32) for part in np.divmod(positions, count)
-        )
-        inputs, size = rows % channels, _block(shape, room)
-        places = inputs // size * np.int64(count) + filters
-        inputs *= math.prod(shape[:-2])
-        inputs += rows // channels
-        order = np.lexsort((inputs, places))
-        rest = np.arange(len(positions), room, dtype=np.int32)
-        zeros = np.zeros_like(rest)
-        return cls(
-            _starts(rows, math.prod(shape[:-1])),
-            np.concatenate([filters, zeros]),
-            _starts(places, -(-channels // size) * count),
-            np.concatenate([rows[order], zeros]),
-            np.concatenate([order.astype(np.int32), rest]),
-        )
+        rows, filters = np.divmod(positions, shape[-1])
+        by_row = np.zeros(math.prod(shape[:-1]) + 1, np.int64)
+        np.cumsum(np.bincount(rows, minlength=len(by_row) - 1), out=by_row[1:])
+        stored = np.zeros(room, np.int32)
+        stored[: len(positions)] = filters
+        return cls(by_row.astype(np.int32), stored)
 
     @property
     def count(self):
@@ -142,15 +118,3 @@ def check_counts(shape, room):
             "channels, which its indices count in 32 bits: split the layer. "
             f"Received: {room} nonzeros in a kernel of shape {shape}"
         )
-
-
-def _block(shape, room):
-    """How many input channels a block has, of a kernel with so much room."""
-    rows = max(ROWS, NONZEROS * math.prod(shape[:-1]) * shape[-1] // room)
-    return max(rows // math.prod(shape[:-2]), 1)
-
-
-def _starts(places, count):
-    starts = np.zeros(count + 1, np.int64)
-    np.cumsum(np.bincount(places, minlength=count), out=starts[1:])
-    return starts.astype(np.int32)

@@ -20,7 +20,7 @@ _I64 = ir.IntType(64)
 
 
 @intrinsic
-def add_row(
+def add_rows(
     context, width, out, at, values, index, begin, end, table, source, by,
     dots, line, line_at,
 ):  # fmt: skip
@@ -75,6 +75,39 @@ def add_row(
 
     arguments = (width, out, at, values, index, begin, end)
     arguments += (table, source, by, dots, line, line_at)
+    return types.void(*arguments), generate
+
+
+@intrinsic
+def add_to_rows(
+    context, width, out, at, step, values, index, begin, end, line, line_at
+):
+    """out[at + step * index[j]:] += values[j] * line[line_at:].
+
+    For j in [begin, end), of `width` positions.
+    """
+    vector = ir.VectorType(_F32, _literal(width))
+
+    def generate(context, builder, signature, arguments):
+        _, out, at, step, values, index, begin, end, line, line_at = (
+            _pointer(context, builder, kind, argument)
+            for kind, argument in zip(signature.args, arguments, strict=True)
+        )
+        line = _vector(builder, line, line_at, vector)
+
+        def body(j, carried):
+            value = _splat(builder, _element(builder, values, j), vector)
+            row = builder.mul(step, _element(builder, index, j))
+            address = _vector_at(builder, out, builder.add(at, row), vector)
+            total = builder.load(address, align=4)
+            total = _add_product(builder, value, line, total)
+            builder.store(total, address, align=4)
+            return carried
+
+        _loop(builder, begin, end, [], body)
+        return context.get_dummy_value()
+
+    arguments = (width, out, at, step, values, index, begin, end, line, line_at)
     return types.void(*arguments), generate
 
 

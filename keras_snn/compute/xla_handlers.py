@@ -158,21 +158,7 @@ def _result(frame, place):
     return carray(_pointer(address), (size,), np.float32)
 
 
-def _forward(frame):
-    if not _answered(frame):
-        kernel(  # noqa: F821
-            _ints(frame, 0),
-            _ints(frame, 1),
-            _ints(frame, 2),
-            _ints(frame, 3),
-            _floats(frame, 4),
-            _floats(frame, 5),
-            _result(frame, 0),
-        )
-    return 0  # No error.
-
-
-def _gradient(frame):
+def _single(frame):
     if not _answered(frame):
         kernel(  # noqa: F821
             _ints(frame, 0),
@@ -182,7 +168,7 @@ def _gradient(frame):
             _floats(frame, 4),
             _result(frame, 0),
         )
-    return 0
+    return 0  # No error.
 
 
 def _gradients(frame):
@@ -209,9 +195,8 @@ def compiled(name, threaded):
         threaded: As for `kernels.compiled`.
     """
     numba.get_num_threads()  # What is read from disk needs them started.
-    of_frame = {"forward": _forward, "gradients": _gradients}
     return kernels.kept(
-        of_frame.get(name, _gradient),
+        _gradients if name == "gradients" else _single,
         f"{name}_threaded" if threaded else name,
         functools.partial(numba.cfunc, types.intp(types.intp)),
         kernel=kernels.compiled(name, threaded),
