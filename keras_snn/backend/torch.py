@@ -82,7 +82,7 @@ def call_kernel(kernel, tensors, shape):
     Args:
         kernel: has `run(*arrays)`, for contiguous NumPy arrays, of which it
             fills the last, or the last ones.
-        tensors: float32 and int32 tensors.
+        tensors: float32 and int32 tensors, and the first a NumPy array.
         shape: that of the result; its first size may be None, that of the
             last tensor. A list, where there are several results.
 
@@ -102,8 +102,9 @@ def call_kernel(kernel, tensors, shape):
     ]
     if not last.is_meta:
         # The arrays share the memory of the tensors.
+        numbers, *tensors = tensors
         arrays = [t.detach().contiguous().numpy() for t in tensors]
-        kernel.run(*arrays, *(result.numpy() for result in results))
+        kernel.run(numbers, *arrays, *(result.numpy() for result in results))
     return results if several else results[0]
 
 

@@ -8,6 +8,7 @@ and hooks in each call of a layer. Without: the same numbers, but for rounding.
 """
 
 import contextlib
+import functools
 import inspect
 import threading
 
@@ -42,28 +43,42 @@ def quick(function):
 
 
 def _enter(change):
-    """Put what is quick in its place for the first, and back after the last."""
+    """Count those within; the first puts what is quick in its place, for good.
+
+    A change of the class of all layers takes Python what it has cached of any
+    of them, and after a thousand, Python 3.13 caches no more.
+    """
     global _within
     with _LOCK:
-        before, _within = _within, _within + change
-        if 0 in (before, _within):
-            those = _QUICK if _within else _OF_KERAS
-            for (place, name), function in those.items():
+        _within += change
+        for (place, name), function in _QUICK.items():
+            if getattr(place, name) is not function:
                 setattr(place, name, function)
+
+
+def _where_within(quick, keras_own):
+    @functools.wraps(keras_own)
+    def call(*args, **kwargs):
+        return (quick if _within else keras_own)(*args, **kwargs)
+
+    return call
 
 
 def _call(layer, *args, **kwargs):
     """What calling a layer gives; at once, if nothing is to be done around."""
-    if type(layer) in _PLAIN and len(args) == 1 and kwargs.keys() <= _KNOWN:
+    kind = type(layer)
+    plain = kind in _PLAIN or "IS_PLAIN" in vars(kind)
+    if plain and len(args) == 1 and kwargs.keys() <= _KNOWN:
         inputs, training = args[0], kwargs.get("training")
-        given = {"training": training} if _PLAIN[type(layer)] else {}
+        given = {"training": training} if _PLAIN.get(kind) else {}
         if (
             None not in given.values()
             and kwargs.get("mask") is None
             and _are_plain(inputs if isinstance(inputs, list) else [inputs])
             and _is_plain(layer)
         ):
-            if type(layer) is layers.BatchNormalization:
+            layer._assert_input_compatibility(inputs)
+            if kind is layers.BatchNormalization:
                 return _batch_norm(layer, inputs, **given)
             return layer.call(inputs, **given)
     return _OF_KERAS[layers.Layer, "__call__"](layer, *args, **kwargs)
@@ -152,7 +167,8 @@ def _normalized(x, mean, variance, axis, offset=None, scale=None, epsilon=1e-3):
     return torch.addcmul(start.reshape(shape), x, factor.reshape(shape))
 
 
-# Layers whose method `call` does all, and whether that takes `training`.
+# Layers whose method `call` does all, and whether that takes `training`. Those
+# of this package say so themselves, by `IS_PLAIN`, and take none.
 _PLAIN = {
     kind: "training" in inspect.signature(kind.call).parameters
     for kind in (
@@ -190,6 +206,9 @@ _OF_KERAS = {
     for place, name in _QUICK
     if hasattr(place, name)
 }
-_QUICK = {place: _QUICK[place] for place in _OF_KERAS}
+_QUICK = {
+    place: _where_within(_QUICK[place], keras_own)
+    for place, keras_own in _OF_KERAS.items()
+}
 _LOCK = threading.Lock()
 _within = 0

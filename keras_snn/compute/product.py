@@ -10,7 +10,6 @@ import dataclasses
 import functools
 
 import numpy as np
-from keras import ops
 
 from keras_snn import backend
 from keras_snn.compute import native
@@ -59,11 +58,12 @@ def product(geometry, values, x, topology):
     Args:
         geometry: A `Geometry`.
         values: Float32 tensor of shape (room,).
-        x: Float32 tensor of shape (n, height, width, channels).
+        x: Float32 tensor of shape (n, height, width, channels), or of shape
+            (n, channels) where images have one pixel.
         topology: A `Topology` of int32 tensors.
 
     Returns:
-        A float32 tensor of shape (n, height, width, channels).
+        A float32 tensor of as many axes.
     """
     room, images = int(values.shape[0]), x.shape[0]
     pixels = geometry.outputs[0] * geometry.outputs[1]
@@ -92,23 +92,23 @@ def _products(geometry, room, threads):
         t = Topology(*topology)
         return backend.call_kernel(
             kernels["forward"],
-            [ops.convert_to_tensor(numbers), t.by_row, t.filters, values, x],
-            (None, *geometry.outputs),
+            [numbers, t.by_row, t.filters, values, x],
+            (None, *geometry.outputs[1 - len(x.shape) :]),
         )
 
     def of_values_and_g(values, g, *topology):
         t = Topology(*topology)
         return backend.call_kernel(
             kernels["input_gradient"],
-            [ops.convert_to_tensor(numbers), t.by_row, t.filters, values, g],
-            (None, *geometry.inputs),
+            [numbers, t.by_row, t.filters, values, g],
+            (None, *geometry.inputs[1 - len(g.shape) :]),
         )
 
     def of_x_and_g(x, g, *topology):
         t = Topology(*topology)
         return backend.call_kernel(
             kernels["weight_gradient"],
-            [ops.convert_to_tensor(numbers), t.by_row, t.filters, x, g],
+            [numbers, t.by_row, t.filters, x, g],
             (room,),
         )
 
@@ -116,15 +116,8 @@ def _products(geometry, room, threads):
         t = Topology(*topology)
         dx, dw = backend.call_kernel(
             kernels["gradients"],
-            [
-                ops.convert_to_tensor(numbers),
-                t.by_row,
-                t.filters,
-                values,
-                x,
-                g,
-            ],
-            [(None, *geometry.inputs), (room,)],
+            [numbers, t.by_row, t.filters, values, x, g],
+            [(None, *geometry.inputs[1 - len(x.shape) :]), (room,)],
         )
         return dw, dx
 

@@ -37,6 +37,8 @@ class SparseConv2D(SparseLayer):
     ```
     """
 
+    IS_PLAIN = True
+
     def __init__(
         self,
         filters,

@@ -44,6 +44,8 @@ class SparseDense(SparseLayer):
     ```
     """
 
+    IS_PLAIN = True
+
     def __init__(self, units, sparsity=0.9, **options):
         check_integer("units", units, 1, "the size of the output")
         super().__init__(check_sparsity(sparsity), **options)
@@ -63,9 +65,13 @@ class SparseDense(SparseLayer):
         return Geometry((1, 1, inputs), (1, 1, outputs))
 
     def as_images(self, inputs):
-        return ops.reshape(inputs, (-1, 1, 1, self.kernel_shape[0]))
+        if len(inputs.shape) == 2:
+            return inputs
+        return ops.reshape(inputs, (-1, self.kernel_shape[0]))
 
     def as_outputs(self, outputs, inputs):
+        if len(inputs.shape) == 2:
+            return outputs
         batch = ops.shape(inputs)[:-1]
         return ops.reshape(outputs, (*batch, self.units))
 

@@ -193,11 +193,11 @@ class SparseLayer(NonzeroLayer):
         raise NotImplementedError
 
     def as_images(self, inputs):
-        """The inputs, of shape (n, height, width, channels)."""
+        """The inputs, in a shape that `product` takes."""
         return inputs
 
     def as_outputs(self, outputs, inputs):
-        """The outputs, (n, height, width, channels), in their own shape."""
+        """The outputs of `product`, in their own shape."""
         return outputs
 
     def positions(self):

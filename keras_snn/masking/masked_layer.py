@@ -193,6 +193,11 @@ class MaskedLayer(keras.layers.Wrapper):
         around = keras_private.stateless_scope()
         if isinstance(around, MaskedScope) and self in around.layers:
             return self.layer(inputs, *args, **kwargs)
+        # Where all is dense, it rounds as without the wrapper.
+        context = quickly() if self._nonzero else contextlib.nullcontext()
+        if not self._masked:
+            with context:
+                return self.layer(inputs, *args, **kwargs)
         values = {id(v): v.value for v in self._state()}
         for masked in self._masked:
             value = values[id(masked.weight)]
@@ -206,8 +211,6 @@ class MaskedLayer(keras.layers.Wrapper):
                 active = self.tap(masked, active)
             values[id(masked.weight)] = active
         state = [(v, values[id(v)]) for v in self._state()]
-        # Where all is dense, it rounds as without the wrapper.
-        context = quickly() if self._nonzero else contextlib.nullcontext()
         scope = keras.StatelessScope(state, collect_losses=True)
         with scope, context:
             outputs = self.layer(inputs, *args, **kwargs)
