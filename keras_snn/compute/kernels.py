@@ -35,8 +35,12 @@ from keras_snn.compute.vectors import transpose_back
 CACHE = 1 << 17  # Floats of a tile, which stay in a core's second cache.
 WIDTH = 64  # Positions that are computed at once; a tile has more, if it can.
 STRETCH = 256  # Positions of a dot product.
-ROWS = 256  # Of a block of input channels, about.
-FEW = 2  # Times WIDTH positions of a tile: too few to sort nonzeros for.
+GROUP = 2048  # Channels that WIDTH positions are added up of at a time.
+ROWS = 256  # Of a block of input channels, at least, and
+NONZEROS = 16  # what an output channel has of them, at least, on average.
+# Nonzeros are sorted where a tile has more positions, or outputs more channels.
+FEW_POSITIONS = 2 * WIDTH
+FEW_CHANNELS = 4 * GROUP
 
 Shape = collections.namedtuple(
     "Shape",
@@ -65,9 +69,10 @@ def _rounded(size):
 
 
 @jit
-def _odd(size):
-    """An odd number of BLOCKs: planes begin in each set of the first cache."""
-    return _rounded(size) | BLOCK
+def _plane(size):
+    """Of a plane: if large, odd BLOCKs, or all begin in the same cache sets."""
+    size = _rounded(size)
+    return size if size <= WIDTH else size | BLOCK
 
 
 @jit
@@ -117,12 +122,12 @@ def _plan(shape, images):
     slack = _rounded((left + right) * tile) + BLOCK
     x = Planes(
         phases, s.height, s.width, s.channels, s.stride_y, s.stride_x,
-        up * line, _odd(max(x_rows * line, up * line + x_used)), x_used,
+        up * line, _plane(max(x_rows * line, up * line + x_used)), x_used,
         slack,
     )  # fmt: skip
     y = Planes(
         1, s.rows, s.columns, s.filters, 1, 1,
-        down * line, _odd(max(y_rows * line, down * line + y_used)), y_used,
+        down * line, _plane(max(y_rows * line, down * line + y_used)), y_used,
         slack,
     )  # fmt: skip
     return Tile(tile, pitch), x, y
@@ -172,19 +177,22 @@ def _pack(planes, tile, batch, first, images):
 
 
 @jit
-def _unpack(lines, size, batch, places, first, channels):
-    """Channels of WIDTH positions each, of which `size` go to a batch."""
+def _unpack(lines, size, batch, places, at, first, channels):
+    """Channels of WIDTH positions each, of which `size` go to a batch.
+
+    From the place `at` on, and from channel `first` on.
+    """
     whole = channels - channels % BLOCK
-    for at in range(0, size, BLOCK):
+    for k in range(0, size, BLOCK):
         for c in range(0, whole, BLOCK):
             transpose_back(
-                batch, places, first + at, c, lines, c * WIDTH + at, WIDTH
+                batch, places, at + k, first + c, lines, c * WIDTH + k, WIDTH
             )
-        for k in range(at, at + BLOCK):
-            place = places[first + k]
+        for position in range(k, k + BLOCK):
+            place = places[at + position]
             if place >= 0:
                 for c in range(whole, channels):
-                    batch[place + c] = lines[c * WIDTH + k]
+                    batch[place + first + c] = lines[c * WIDTH + position]
 
 
 @jit
@@ -272,32 +280,36 @@ def _add_rows(
     line_at,
 ):  # fmt: skip
     """As `add_rows`, of `size` positions: at most WIDTH, whole BLOCKs."""
-    if size == WIDTH:
+    if size == 64:
         add_rows(
-            WIDTH, out, to, values, index, begin, end, table, packed, by, dots,
+            64, out, to, values, index, begin, end, table, packed, by, dots,
             line, line_at,
         )  # fmt: skip
-    else:
-        for k in range(0, size, BLOCK):
-            add_rows(
-                BLOCK, out, to + k, values, index, begin, end, table, packed,
-                by + k, dots, line, line_at + k,
-            )  # fmt: skip
+    elif size >= 32:
+        add_rows(
+            32, out, to, values, index, begin, end, table, packed, by, dots,
+            line, line_at,
+        )  # fmt: skip
+    if size % 32:
+        k = size - 16
+        add_rows(
+            16, out, to + k, values, index, begin, end, table, packed, by + k,
+            dots, line, line_at + k,
+        )  # fmt: skip
 
 
 @jit
 def _add_to_rows(size, out, values, index, begin, end, line, line_at):
     """As `add_to_rows`, of `size` positions, where each of `out` has WIDTH."""
-    if size == WIDTH:
+    if size == 64:
+        add_to_rows(64, out, 0, WIDTH, values, index, begin, end, line, line_at)
+    elif size >= 32:
+        add_to_rows(32, out, 0, WIDTH, values, index, begin, end, line, line_at)
+    if size % 32:
+        k = size - 16
         add_to_rows(
-            WIDTH, out, 0, WIDTH, values, index, begin, end, line, line_at
+            16, out, k, WIDTH, values, index, begin, end, line, line_at + k
         )
-    else:
-        for k in range(0, size, BLOCK):
-            add_to_rows(
-                BLOCK, out, k, WIDTH, values, index, begin, end, line,
-                line_at + k,
-            )  # fmt: skip
 
 
 @jit
@@ -305,31 +317,33 @@ def _by_filter(geometry, images, by_row, filters):
     """The nonzeros in the order of output channels: starts, rows and order.
 
     For each block of input channels in turn, in increasing order of these. All
-    are empty for so few positions that it does not pay.
+    are empty where it takes longer to sort them than it spares.
     """
     shape = _shape(geometry)
     _, _, of_y = _plan(shape, images)
-    if of_y.used <= FEW * WIDTH:
+    if of_y.used <= FEW_POSITIONS and shape.filters <= FEW_CHANNELS:
         nothing = np.empty(0, np.int32)
         return nothing, nothing, nothing
     taps, channels = shape.kernel_y * shape.kernel_x, shape.channels
-    step = _ceil(ROWS, taps)
+    size = taps * channels * shape.filters
+    block = max(ROWS, NONZEROS * size // max(by_row[-1], 1))
+    step = _ceil(block, taps)
     starts = np.zeros(_ceil(channels, step) * shape.filters + 1, np.int32)
     for row in range(taps * channels):
-        block = row % channels // step * shape.filters
+        first = row % channels // step * shape.filters + 1
         for j in range(by_row[row], by_row[row + 1]):
-            starts[block + filters[j] + 1] += 1
+            starts[first + filters[j]] += 1
     for place in range(starts.size - 1):
         starts[place + 1] += starts[place]
     following = starts.copy()
     rows, order = np.empty_like(filters), np.empty_like(filters)
     for channel in range(channels):
-        block = channel // step * shape.filters
+        first = channel // step * shape.filters
         for tap in range(taps):
             row = tap * channels + channel
             for j in range(by_row[row], by_row[row + 1]):
-                place = following[block + filters[j]]
-                following[block + filters[j]] += 1
+                place = following[first + filters[j]]
+                following[first + filters[j]] += 1
                 rows[place], order[place] = row, j
     return starts, rows, order[: starts[-1]]
 
@@ -343,24 +357,27 @@ def _forward_tile(
     packed = _pack(of_x, tile, x, begin, images)
     table = _input_rows(shape, of_x, tile)
     places = _places(of_y, tile, 0, begin, images)
-    lines = _aligned(shape.filters * WIDTH)
+    group = min(shape.filters, GROUP if starts.size else FEW_CHANNELS)
+    lines = _aligned(group * WIDTH)
     for start in range(0, of_y.used, WIDTH):
-        size = min(WIDTH, of_y.used - start)
-        lines[:] = 0
-        for block in range(0, starts.size - 1, shape.filters):
-            for f in range(shape.filters):
-                _add_rows(
-                    size, lines, f * WIDTH, values, rows, starts[block + f],
-                    starts[block + f + 1], table, packed, start, None, packed,
-                    0,
-                )  # fmt: skip
-        if starts.size == 0:
-            for row in range(table.size):
-                _add_to_rows(
-                    size, lines, values, filters, by_row[row], by_row[row + 1],
-                    packed, table[row] + start,
-                )  # fmt: skip
-        _unpack(lines, size, y, places, of_y.before + start, shape.filters)
+        size, to = min(WIDTH, of_y.used - start), of_y.before + start
+        for first in range(0, shape.filters, group):
+            count = min(group, shape.filters - first)
+            lines[:] = 0
+            for block in range(first, starts.size - 1, shape.filters):
+                for f in range(count):
+                    _add_rows(
+                        size, lines, f * WIDTH, values, rows, starts[block + f],
+                        starts[block + f + 1], table, packed, start, None,
+                        packed, 0,
+                    )  # fmt: skip
+            if starts.size == 0:
+                for row in range(table.size):
+                    _add_to_rows(
+                        size, lines, values, filters, by_row[row],
+                        by_row[row + 1], packed, table[row] + start,
+                    )  # fmt: skip
+            _unpack(lines, size, y, places, to, first, count)
 
 
 @jit
@@ -378,22 +395,23 @@ def _gradients_tile(
     packed_x = packed
     if dw is not None:
         packed_x = _pack(of_x, tile, x, begin, images)
-    lines = _aligned(shape.channels * WIDTH)
+    group = min(shape.channels, WIDTH)
+    lines = _aligned(group * WIDTH)
     for phase in range(of_x.count):
         places = _places(of_x, tile, phase, begin, images)
         for start in range(0, of_x.used, WIDTH):
-            size = min(WIDTH, of_x.used - start)
-            lines[:] = 0
-            for c in range(shape.channels):
-                place = phase * shape.channels + c
-                line = of_x.slack + place * of_x.size + of_x.before + start
-                _add_rows(
-                    size, lines, c * WIDTH, values, rows, starts[place],
-                    starts[place + 1], table, packed, start, dw, packed_x, line,
-                )  # fmt: skip
-            _unpack(
-                lines, size, dx, places, of_x.before + start, shape.channels
-            )
+            size, to = min(WIDTH, of_x.used - start), of_x.before + start
+            for first in range(0, shape.channels, group):
+                count = min(group, shape.channels - first)
+                lines[:] = 0
+                for c in range(count):
+                    place = phase * shape.channels + first + c
+                    _add_rows(
+                        size, lines, c * WIDTH, values, rows, starts[place],
+                        starts[place + 1], table, packed, start, dw, packed_x,
+                        of_x.slack + place * of_x.size + to,
+                    )  # fmt: skip
+                _unpack(lines, size, dx, places, to, first, count)
 
 
 @jit
