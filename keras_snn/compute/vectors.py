@@ -30,8 +30,11 @@ def add_rows(
 
         out[at:] += values[j] * row
         dots[j] += dot(line[line_at:], row), unless `dots` is None
+
+    With dots, rows are fetched ahead: the processor, busy with sums, does not.
     """
-    vector = ir.VectorType(_F32, _literal(width))
+    lanes = _literal(width)
+    vector = ir.VectorType(_F32, lanes)
 
     def generate(context, builder, signature, arguments):
         (
@@ -42,20 +45,29 @@ def add_rows(
             for kind, argument in zip(signature.args, arguments, strict=True)
         )  # fmt: skip
 
+        def row_at(j):
+            row = _element(builder, table, _element(builder, index, j))
+            return builder.add(row, by)
+
         def several(count):
             def body(step, total):
                 first = builder.add(begin, builder.mul(step, _I64(count)))
                 folded = []
                 for k in range(count):
                     j = builder.add(first, _I64(k))
-                    value = _splat(
-                        builder, _element(builder, values, j), vector
-                    )
-                    row = _element(builder, table, _element(builder, index, j))
-                    row = _vector(builder, source, builder.add(row, by), vector)
+                    value = _element(builder, values, j)
+                    value = _splat(builder, value, vector)
+                    row = _vector(builder, source, row_at(j), vector)
                     total = _add_product(builder, value, row, total)
                     if dots is not None:
                         folded.append(_folded_product(builder, line, row))
+                    if count == MANY:
+                        later = _smaller(
+                            builder,
+                            builder.add(j, _I64(MANY)),
+                            builder.sub(end, _I64(1)),
+                        )
+                        _fetch(builder, source, row_at(later), lanes)
                 if dots is not None:
                     _add_sums(builder, folded, dots, first)
                 return total
@@ -257,6 +269,22 @@ def _vector_at(builder, pointer, place, vector):
 def _vector(builder, pointer, place, vector):
     """The vector that begins at pointer[place]."""
     return builder.load(_vector_at(builder, pointer, place, vector), align=4)
+
+
+def _fetch(builder, pointer, place, lanes):
+    """Asks for pointer[place:] to be in the first cache soon."""
+    byte = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32])
+    prefetch = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+    for at in range(0, lanes, BLOCK):
+        address = builder.gep(pointer, [builder.add(place, _I64(at))])
+        address = builder.bitcast(address, byte)
+        # To read, for long, as data.
+        builder.call(prefetch, [address, _I32(0), _I32(3), _I32(1)])
+
+
+def _smaller(builder, a, b):
+    return builder.select(builder.icmp_signed("<", a, b), a, b)
 
 
 def _splat(builder, value, vector):
