@@ -325,8 +325,8 @@ def _by_filter(geometry, images, by_row, filters):
         nothing = np.empty(0, np.int32)
         return nothing, nothing, nothing
     taps, channels = shape.kernel_y * shape.kernel_x, shape.channels
-    size = taps * channels * shape.filters
-    block = max(ROWS, NONZEROS * size // max(by_row[-1], 1))
+    average = max(by_row[-1] // shape.filters, 1)  # Of an output channel.
+    block = max(ROWS, NONZEROS * taps * channels // average)
     step = _ceil(block, taps)
     starts = np.zeros(_ceil(channels, step) * shape.filters + 1, np.int32)
     for row in range(taps * channels):

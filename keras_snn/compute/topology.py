@@ -5,7 +5,7 @@ import typing
 
 import numpy as np
 
-MOST = 2**31 - 1  # Nonzeros, rows or channels that an int32 counts.
+MOST = 2**31 - 1  # Nonzeros, or taps times channels: an int32's.
 
 
 class Topology(typing.NamedTuple):
@@ -112,9 +112,10 @@ def check_counts(shape, room):
         shape: The kernel's.
         room: How many nonzeros it is to have.
     """
-    if max(room, math.prod(shape[:-1]), shape[-1]) > MOST:
+    *taps, inputs, outputs = shape
+    if max(room, math.prod(taps) * max(inputs, outputs)) > MOST:
         raise ValueError(
-            f"A sparse kernel holds at most {MOST} nonzeros, rows and output "
+            f"A sparse kernel holds at most {MOST} nonzeros, and taps times "
             "channels, which its indices count in 32 bits: split the layer. "
             f"Received: {room} nonzeros in a kernel of shape {shape}"
         )

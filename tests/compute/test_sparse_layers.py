@@ -315,9 +315,12 @@ def test_below_the_sparsity_that_pays_it_says_so():
 
 
 def test_more_than_an_int32_counts_is_refused():
-    layer = SparseDense(2**21, 0.999)
-    with pytest.raises(ValueError, match="2147483647 nonzeros"):
-        layer.build((None, 2**21))
+    for layer, shape in (
+        (SparseDense(2**21, 0.999), (None, 2**21)),
+        (SparseConv2D(2**28, 3, nonzeros=9), (None, 3, 3, 1)),
+    ):
+        with pytest.raises(ValueError, match="2147483647 nonzeros"):
+            layer.build(shape)
 
 
 def test_of_the_kernel_nothing_but_its_nonzeros_is_ever_held():
