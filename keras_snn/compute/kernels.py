@@ -33,6 +33,7 @@ from keras_snn.compute.vectors import transpose
 from keras_snn.compute.vectors import transpose_back
 
 CACHE = 1 << 17  # Floats of a tile, which stay in a core's second cache.
+MEMORY = 1 << 23  # Floats of inputs or outputs, which tiles of BLOCK stay in.
 WIDTH = 64  # Positions that are computed at once; a tile has more, if it can.
 STRETCH = 256  # Positions of a dot product.
 GROUP = 2048  # Channels that WIDTH positions are added up of at a time.
@@ -113,7 +114,8 @@ def _plan(shape, images):
     phases = s.stride_y * s.stride_x
     pixels = pitch * max(x_rows, y_rows)
     of_cache = CACHE // (pixels * (s.channels * phases + s.filters))
-    tile = max(of_cache, _ceil(WIDTH, pixels), BLOCK)
+    large = MEMORY // (pixels * max(s.channels * phases, s.filters))
+    tile = max(of_cache, _ceil(WIDTH, pixels), min(BLOCK, large), 1)
     tile = min(tile, max(_ceil(images, s.threads), 1))
     if tile > BLOCK:
         tile = tile // BLOCK * BLOCK
