@@ -19,6 +19,7 @@ LATE = {
     "backend/torch.py",
     "backend/torch_quick.py",
     "compute/kernels.py",
+    "compute/planes.py",
     "compute/tensorflow_ops.py",
     "compute/vectors.py",
     "backend/jax_cpu.py",
