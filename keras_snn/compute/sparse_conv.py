@@ -37,7 +37,7 @@ class SparseConv2D(SparseLayer):
     ```
     """
 
-    IS_PLAIN = True
+    IS_PLAIN = True  # `call` does all: PyTorch may call it at once.
 
     def __init__(
         self,

@@ -44,7 +44,7 @@ class SparseDense(SparseLayer):
     ```
     """
 
-    IS_PLAIN = True
+    IS_PLAIN = True  # `call` does all: PyTorch may call it at once.
 
     def __init__(self, units, sparsity=0.9, **options):
         check_integer("units", units, 1, "the size of the output")
